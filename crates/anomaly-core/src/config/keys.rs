@@ -1,0 +1,137 @@
+//! Unknown keys of `anomaly.toml`, all of them, with the line and the nearest known key.
+//!
+//! Serde stops at the first unknown key and knows no line in nested tables; a person who mistyped two
+//! keys should be told of two.
+
+use toml::de::{DeTable, DeValue};
+
+/// What may stand under a key.
+enum Known {
+    Value,
+    Table(&'static [(&'static str, Known)]),
+}
+
+use Known::{Table, Value};
+
+const METHOD: &[(&str, Known)] = &[("kind", Value), ("threshold", Value), ("k", Value), ("warmup", Value)];
+const BAND: &[(&str, Known)] = &[("at", Value), ("level", Value)];
+const CLEAR: &[(&str, Known)] = &[("below", Value), ("for", Value)];
+
+/// Every key there is. A test holds it against the types of [`super::Config`].
+const CONFIG: &[(&str, Known)] = &[
+    (
+        "input",
+        Table(&[
+            ("format", Value),
+            ("series", Value),
+            ("time", Value),
+            ("features", Value),
+            ("record_bytes_max", Value),
+        ]),
+    ),
+    (
+        "model",
+        Table(&[
+            ("kind", Value),
+            ("endpoint", Value),
+            ("content_type", Value),
+            ("rows_max", Value),
+            ("shingle", Value),
+            ("seed", Value),
+        ]),
+    ),
+    (
+        "rule",
+        Table(&[
+            ("name", Value),
+            ("on", Value),
+            ("method", Table(METHOD)),
+            ("severity", Table(BAND)),
+            ("for", Value),
+            ("clear", Table(CLEAR)),
+        ]),
+    ),
+    ("source", Table(&[("kind", Value), ("shards", Value), ("retention_hours", Value), ("batch", Value)])),
+];
+
+/// One sentence for each unknown key of `text`; none if it is not TOML (which the parser will say).
+pub(super) fn unknown(text: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Ok(table) = DeTable::parse(text) {
+        walk(text, table.get_ref(), CONFIG, "", &mut problems);
+    }
+    problems
+}
+
+fn walk(text: &str, table: &DeTable<'_>, known: &[(&str, Known)], path: &str, problems: &mut Vec<String>) {
+    for (key, value) in table {
+        let name: &str = key.get_ref();
+        match known.iter().find(|(k, _)| *k == name) {
+            Some((_, Table(inner))) => {
+                descend(text, value.get_ref(), inner, &format!("{path}{name}."), problems);
+            }
+            Some((_, Value)) => {}
+            None => {
+                let line = line_of(text, key.span().start);
+                let hint = nearest(name, known);
+                problems.push(format!("line {line}: unknown key `{path}{name}`; {hint}"));
+            }
+        }
+    }
+}
+
+fn descend(text: &str, value: &DeValue<'_>, known: &[(&str, Known)], path: &str, problems: &mut Vec<String>) {
+    match value {
+        DeValue::Table(table) => walk(text, table, known, path, problems),
+        DeValue::Array(items) => {
+            items.iter().for_each(|item| descend(text, item.get_ref(), known, path, problems));
+        }
+        _ => {}
+    }
+}
+
+fn nearest(name: &str, known: &[(&str, Known)]) -> String {
+    let by_distance = known.iter().map(|(k, _)| (strsim::damerau_levenshtein(name, k), *k)).min();
+    match by_distance {
+        Some((distance, key)) if distance <= 1 + name.len() / 2 => format!("the nearest is `{key}`"),
+        _ => format!("there are: {}", known.iter().map(|(k, _)| *k).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
+}
+
+/// What the TOML parser says, on one line, with the line number in front.
+pub(super) fn describe(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ": ");
+    match error.span() {
+        Some(span) => format!("line {}: {message}", line_of(text, span.start)),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Method, Rule};
+
+    fn check(value: &serde_json::Value, known: &[(&str, Known)], path: &str) {
+        let serde_json::Value::Object(object) = value else { return };
+        for (name, inner) in object {
+            let entry = known.iter().find(|(k, _)| k == name);
+            let (_, entry) = entry.unwrap_or_else(|| panic!("{path}{name} is missing from the list of known keys"));
+            if let Table(known) = entry {
+                let items = inner.as_array().cloned().unwrap_or_else(|| vec![inner.clone()]);
+                items.iter().for_each(|item| check(item, known, &format!("{path}{name}.")));
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_types_is_known() {
+        let fixed = Rule { method: Method::Static { threshold: 1.0 }, ..Rule::default() };
+        let config = Config { rules: vec![Rule::default(), fixed], ..Config::default() };
+        check(&serde_json::to_value(&config).expect("serializes"), CONFIG, "");
+    }
+}

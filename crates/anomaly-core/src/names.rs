@@ -1,0 +1,55 @@
+//! Names that more than one crate must spell alike: environment variables, table attributes, limits.
+//!
+//! The functions read them and the templates write them; a name is written once, here.
+
+/// The configuration the functions share, as compact JSON ([`crate::config::Config`]).
+pub const ANOMALY_CONFIG: &str = "ANOMALY_CONFIG";
+/// `invoke`: the name of the SageMaker endpoint that scores.
+pub const ENDPOINT_NAME: &str = "ENDPOINT_NAME";
+/// `invoke`: the URL of the FIFO queue that takes scored chunks.
+pub const QUEUE_URL: &str = "QUEUE_URL";
+/// `classify`: the table of series states.
+pub const STATES_TABLE: &str = "STATES_TABLE";
+/// `classify` and `publish`: the table of alert transitions.
+pub const OUTBOX_TABLE: &str = "OUTBOX_TABLE";
+/// `classify`: the table of rejected records.
+pub const REJECTS_TABLE: &str = "REJECTS_TABLE";
+/// `publish`: the topic that tells people.
+pub const TOPIC_ARN: &str = "TOPIC_ARN";
+
+/// States table: the partition key, a string.
+pub const SERIES: &str = "series";
+/// States table: the encoded [`crate::classify::SeriesState`], binary.
+pub const STATE: &str = "state";
+/// States table: how often the state was written, a number; the optimistic lock.
+pub const REVISION: &str = "revision";
+
+/// Outbox table: the partition key, the alert's id, a string.
+pub const ALERT: &str = "alert";
+/// Outbox table: the sort key, the transition's number, counting from 1.
+pub const TRANSITION: &str = "transition";
+/// Outbox table: the transition itself, a string of JSON ([`crate::wire::TransitionV1`]).
+pub const BODY: &str = "body";
+/// Outbox table: present (with [`PENDING_VALUE`]) until the transition was sent; key of the sparse index.
+pub const PENDING: &str = "pending";
+/// The one value of [`PENDING`].
+pub const PENDING_VALUE: &str = "1";
+/// Outbox table: when the row was written, milliseconds since 1970, a number; sort key of the sparse index.
+pub const CREATED_MS: &str = "created_ms";
+/// Outbox table: until when somebody is publishing the row, milliseconds since 1970.
+pub const LEASE_UNTIL_MS: &str = "lease_until_ms";
+/// Outbox table: when the row was sent, milliseconds since 1970.
+pub const SENT_MS: &str = "sent_ms";
+/// Outbox table: the id SNS gave the message.
+pub const MESSAGE_ID: &str = "message_id";
+/// Outbox and rejects tables: when DynamoDB may delete the row, seconds since 1970.
+pub const EXPIRES_S: &str = "expires_s";
+/// The sparse index of the outbox over [`PENDING`] and [`CREATED_MS`].
+pub const PENDING_INDEX: &str = "pending";
+
+/// Rejects table: the partition key, the source partition, a string.
+pub const PARTITION: &str = "partition";
+/// Rejects table: the sort key, sequence number and sub-sequence number, a string.
+pub const POSITION: &str = "position";
+/// Rejects table: the reject, a string of JSON ([`crate::wire::RejectV1`]).
+pub const REJECT: &str = "reject";

@@ -1,0 +1,114 @@
+//! Where a record stood in its source: what tells a redelivery from news.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// A sequence number: a decimal number of any length, as Kinesis gives it (up to 129 digits).
+///
+/// Ordered as a number. Text that is no number still has a place in the order (after all shorter ones),
+/// so that a source with odd numbers can be worked through, if not well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sequence(String);
+
+impl Sequence {
+    /// The number written as `digits`; leading zeros are dropped.
+    pub fn new(digits: &str) -> Self {
+        let trimmed = digits.trim_start_matches('0');
+        Self(if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() })
+    }
+
+    /// The digits, without leading zeros.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<u64> for Sequence {
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl Ord for Sequence {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Sequence {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The place of one reading in its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The source partition: a Kinesis shard, a file.
+    pub partition: String,
+    /// The record's number within the partition.
+    pub sequence: Sequence,
+    /// The reading's number within the record, from 0.
+    pub sub: u32,
+    /// When the source took the record; the reading's own time where the source does not say.
+    pub arrived: Timestamp,
+}
+
+impl Position {
+    /// Whether a series that has seen `self` has seen `other` too.
+    ///
+    /// Within a partition the sequence decides. A series that moved to another partition (a reshard) is
+    /// taken to go on there with records that arrived no earlier: sequence numbers of different shards
+    /// are not promised to be ordered.
+    pub fn covers(&self, other: &Position) -> bool {
+        if self.partition == other.partition {
+            (&other.sequence, other.sub) <= (&self.sequence, self.sub)
+        } else {
+            other.arrived < self.arrived
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(partition: &str, sequence: &str, sub: u32, arrived_ms: i64) -> Position {
+        Position {
+            partition: partition.to_owned(),
+            sequence: Sequence::new(sequence),
+            sub,
+            arrived: Timestamp::from_ms(arrived_ms).unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn sequences_order_as_numbers() {
+        assert!(Sequence::new("9") < Sequence::new("10"));
+        assert!(Sequence::new("0010") == Sequence::new("10"));
+        assert!(Sequence::new(&"9".repeat(128)) < Sequence::new(&format!("1{}", "0".repeat(128))));
+        assert_eq!(Sequence::new("000").as_str(), "0");
+    }
+
+    #[test]
+    fn covers_what_came_before() {
+        let seen = at("s1", "100", 1, 5_000);
+        assert!(seen.covers(&at("s1", "100", 1, 5_000)), "itself");
+        assert!(seen.covers(&at("s1", "99", 7, 9_000)), "older, whatever its arrival");
+        assert!(!seen.covers(&at("s1", "100", 2, 5_000)), "later in the same record");
+        assert!(!seen.covers(&at("s1", "101", 0, 4_000)));
+        assert!(!seen.covers(&at("s2", "7", 0, 5_000)), "moved to another shard, same instant");
+        assert!(seen.covers(&at("s2", "7000", 0, 4_999)), "a straggler of the parent shard");
+    }
+}

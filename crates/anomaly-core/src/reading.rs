@@ -1,0 +1,67 @@
+//! What a record says, once it is parsed: it cannot be wrong any more.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::position::Position;
+use crate::reject::Reject;
+use crate::time::Timestamp;
+
+/// The name of a series: the key whose history belongs together. 1 to 256 bytes, no control characters.
+///
+/// 256 bytes keep it well inside a DynamoDB key (2,048) and an SNS attribute filter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeriesId(String);
+
+impl SeriesId {
+    /// The longest name, in bytes.
+    pub const BYTES_MAX: usize = 256;
+
+    /// # Errors
+    /// [`Reject::Series`] if the name is empty, too long or holds a control character.
+    pub fn new(name: &str) -> Result<Self, Reject> {
+        let why = match name {
+            "" => "is empty",
+            n if n.len() > Self::BYTES_MAX => "is longer than 256 bytes",
+            n if n.chars().any(char::is_control) => "holds a control character",
+            n => return Ok(Self(n.to_owned())),
+        };
+        Err(Reject::Series { why: why.to_owned() })
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SeriesId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One reading: the values of a series at an instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Whose reading it is.
+    pub series: SeriesId,
+    /// The event's time; the arrival time where records carry none.
+    pub at: Timestamp,
+    /// The features, in the order of the configuration; all finite; at least one.
+    pub features: Vec<f64>,
+    /// Where it stood in its source.
+    pub position: Position,
+}
+
+/// A reading with its score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// The reading.
+    pub reading: Reading,
+    /// The detector's score: finite, higher is stranger. `None` while a detector has learned too little,
+    /// and where no model is used.
+    pub score: Option<f64>,
+}

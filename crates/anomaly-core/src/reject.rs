@@ -1,0 +1,126 @@
+//! Records at fault: retrying cannot help them, and they must not hold up their neighbours.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a record cannot become a reading.
+///
+/// The record's fault, never ours: a rejected record is counted, kept with its bytes and this reason, and
+/// the stream goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reject {
+    /// The source's envelope around the record is broken (no data, no sequence number …).
+    Envelope {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The record's data is not Base64.
+    Base64,
+    /// The record is larger than the limit.
+    TooLarge {
+        /// Its size in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The record is not JSON (or not the JSON of one reading).
+    Json {
+        /// The parser's word.
+        detail: String,
+    },
+    /// A CSV row does not have as many cells as the header.
+    Columns {
+        /// Cells in the header.
+        expected: usize,
+        /// Cells in the row.
+        found: usize,
+    },
+    /// A field is absent, null or an empty cell.
+    Missing {
+        /// The field, as the configuration names it.
+        field: String,
+    },
+    /// A field that must be a number is something else.
+    NotANumber {
+        /// The field, as the configuration names it.
+        field: String,
+        /// What stands there, cut to 40 characters.
+        found: String,
+    },
+    /// A number is NaN or infinite (or too large for 64 bits).
+    NotFinite {
+        /// The field, as the configuration names it.
+        field: String,
+    },
+    /// The time is none of the forms that are read.
+    Time {
+        /// What stands there, cut to 40 characters.
+        found: String,
+    },
+    /// The series' name cannot be used.
+    Series {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The model takes another number of features.
+    Width {
+        /// What the model takes.
+        expected: usize,
+        /// What the reading has.
+        found: usize,
+    },
+}
+
+impl Reject {
+    /// The reason as one short word, for counting.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Reject::Envelope { .. } => "envelope",
+            Reject::Base64 => "base64",
+            Reject::TooLarge { .. } => "too-large",
+            Reject::Json { .. } => "json",
+            Reject::Columns { .. } => "columns",
+            Reject::Missing { .. } => "missing",
+            Reject::NotANumber { .. } => "not-a-number",
+            Reject::NotFinite { .. } => "not-finite",
+            Reject::Time { .. } => "time",
+            Reject::Series { .. } => "series",
+            Reject::Width { .. } => "width",
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reject::Envelope { detail } => write!(f, "the source's envelope is broken: {detail}"),
+            Reject::Base64 => f.write_str("the data is not Base64"),
+            Reject::TooLarge { bytes, limit } => write!(f, "{bytes} bytes, more than the limit of {limit}"),
+            Reject::Json { detail } => write!(f, "not a JSON reading: {detail}"),
+            Reject::Columns { expected, found } => {
+                write!(f, "{found} columns where the header has {expected}")
+            }
+            Reject::Missing { field } => write!(f, "{field} is missing"),
+            Reject::NotANumber { field, found } => write!(f, "{field} is not a number: {found}"),
+            Reject::NotFinite { field } => write!(f, "{field} is not a finite number"),
+            Reject::Time { found } => write!(f, "not a time: {found}"),
+            Reject::Series { why } => write!(f, "the name of the series {why}"),
+            Reject::Width { expected, found } => {
+                write!(f, "{found} features where the model takes {expected}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Reject {}
+
+/// `text` cut to 40 characters, for quoting in a reason.
+pub(crate) fn quote(text: &str) -> String {
+    let mut cut: String = text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(40).is_some() {
+        cut.push('…');
+    }
+    format!("{cut:?}")
+}

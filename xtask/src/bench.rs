@@ -1,0 +1,9 @@
+//! `cargo xtask bench`: not written yet.
+
+/// No arguments yet.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("`cargo xtask bench` is not written yet")
+}

@@ -1,0 +1,9 @@
+//! `cargo xtask render`: not written yet.
+
+/// No arguments yet.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("`cargo xtask render` is not written yet")
+}

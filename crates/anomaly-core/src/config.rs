@@ -414,8 +414,7 @@ impl Config {
         let mut problems = Vec::new();
         self.input.problems(&mut problems);
         self.model.problems(&mut problems);
-        let names: Vec<String> =
-            self.input.features.iter().map(|f| crate::fields::display_name(f)).collect();
+        let names: Vec<String> = self.input.features.iter().map(|f| crate::fields::display_name(f)).collect();
         for (index, rule) in self.rules.iter().enumerate() {
             rule.problems(index, self.model.kind, &names, &mut problems);
             if self.rules[..index].iter().any(|other| other.name == rule.name) {
@@ -429,7 +428,8 @@ impl Config {
 
 impl Input {
     fn problems(&self, problems: &mut Vec<String>) {
-        if !self.series.is_empty() && !self.series.starts_with('/')
+        if !self.series.is_empty()
+            && !self.series.starts_with('/')
             && let Err(reject) = SeriesId::new(&self.series)
         {
             problems.push(format!("input.series: {reject}"));
@@ -455,7 +455,8 @@ impl Input {
 impl Model {
     fn problems(&self, problems: &mut Vec<String>) {
         if self.kind == ModelKind::Endpoint && self.endpoint.as_deref().unwrap_or("").is_empty() {
-            problems.push("model.endpoint: not set; kind = \"endpoint\" needs the endpoint's name".to_owned());
+            problems
+                .push("model.endpoint: not set; kind = \"endpoint\" needs the endpoint's name".to_owned());
         }
         if !(1..=10_000).contains(&self.rows_max) {
             problems.push(format!("model.rows_max: {} is not 1 to 10000", self.rows_max));
@@ -477,7 +478,10 @@ impl Rule {
                 add("on", "\"score\" needs a model; with model.kind = \"none\" judge \"value\"".to_owned());
             }
             On::Feature(name) if !features.is_empty() && !features.contains(name) => {
-                add("on", format!("{name:?} is no feature; there are: score, value, {}", features.join(", ")));
+                add(
+                    "on",
+                    format!("{name:?} is no feature; there are: score, value, {}", features.join(", ")),
+                );
             }
             _ => {}
         }
@@ -566,11 +570,15 @@ mod tests {
     fn wrong_types_and_syntax_name_the_line() {
         check(
             "[model]\nkind = \"forest\"\n",
-            expect!["the configuration has a problem: line 2: unknown variant `forest`, expected one of `embedded`, `endpoint`, `none`"],
+            expect![
+                "the configuration has a problem: line 2: unknown variant `forest`, expected one of `embedded`, `endpoint`, `none`"
+            ],
         );
         check(
             "[[rule]]\nfor = \"5 of 3\"\n",
-            expect![[r#"the configuration has a problem: line 2: "5 of 3" is not "M of N" with M from 1 to N and N up to 64, such as "3 of 5""#]],
+            expect![[
+                r#"the configuration has a problem: line 2: "5 of 3" is not "M of N" with M from 1 to N and N up to 64, such as "3 of 5""#
+            ]],
         );
         assert!(Config::from_toml("[input\n").is_err_and(|e| e.to_string().contains("line 1")));
     }

@@ -76,7 +76,7 @@ impl Decoder {
     /// A [`Reject`] naming the first thing wrong with the record.
     pub fn json(&self, record: &[u8], position: Position) -> Result<Reading, Reject> {
         self.check_size(record.len())?;
-        let found = self.fields.pick(record).map_err(|error| malformed(record, &error))?;
+        let found = self.fields.pick(record).map_err(|detail| malformed(record, detail))?;
         self.reading(&found, position)
     }
 
@@ -125,9 +125,7 @@ fn missing(field: &str) -> Reject {
 fn understand(role: Role, cell: Option<&str>) -> Found<'_> {
     match (role, cell.map(str::trim)) {
         (_, None | Some("")) => Found::Absent,
-        (Role::Feature, Some(text)) => {
-            text.parse().map_or_else(|_| Found::Text(text.into()), Found::Number)
-        }
+        (Role::Feature, Some(text)) => text.parse().map_or_else(|_| Found::Text(text.into()), Found::Number),
         (Role::Series | Role::Time, Some(text)) => Found::Text(text.into()),
     }
 }
@@ -167,14 +165,12 @@ fn number_of((found, name): (&Found<'_>, &String)) -> Result<f64, Reject> {
 
 /// Python, JavaScript and others write `NaN` and `Infinity` bare, which is not JSON. Saying so helps more
 /// than the parser's word.
-fn malformed(record: &[u8], error: &sonic_rs::Error) -> Reject {
+fn malformed(record: &[u8], detail: String) -> Reject {
     let holds = |token: &[u8]| record.windows(token.len()).any(|w| w == token);
     if std::str::from_utf8(record).is_ok() && (holds(b":NaN") || holds(b": NaN") || holds(b"Infinity")) {
         return Reject::NotFinite { field: "a field (bare NaN or Infinity, which is not JSON)".to_owned() };
     }
-    // The parser's message goes on with a picture of the place; its first line says it all.
-    let text = error.to_string();
-    Reject::Json { detail: text.lines().next().unwrap_or("malformed").trim().to_owned() }
+    Reject::Json { detail }
 }
 
 #[cfg(test)]
@@ -218,17 +214,35 @@ mod tests {
             r#"{"id":"x","ts":"2026-01-01T00:00:00Z","a":1,"deep":{"b":-2.5e3},"more":[{}]}"#,
             expect!["x 2026-01-01T00:00:00Z [1.0, -2500.0]"],
         );
-        check(r#"{"id":7,"ts":1400000000,"a":1,"deep":{"b":2}}"#, expect!["7 2014-05-13T16:53:20Z [1.0, 2.0]"]);
+        check(
+            r#"{"id":7,"ts":1400000000,"a":1,"deep":{"b":2}}"#,
+            expect!["7 2014-05-13T16:53:20Z [1.0, 2.0]"],
+        );
         check(r#"{"id":"x","ts":0,"a":1}"#, expect!["missing: deep/b is missing"]);
         check(r#"{"id":"x","ts":0,"a":null,"deep":{"b":2}}"#, expect!["missing: a is missing"]);
-        check(r#"{"id":"x","ts":0,"a":"12 C","deep":{"b":2}}"#, expect![[r#"not-a-number: a is not a number: "12 C""#]]);
-        check(r#"{"id":"x","ts":0,"a":"NaN","deep":{"b":2}}"#, expect!["not-finite: a is not a finite number"]);
-        check(r#"{"id":"x","ts":0,"a":NaN,"deep":{"b":2}}"#, expect!["not-finite: a field (bare NaN or Infinity, which is not JSON) is not a finite number"]);
+        check(
+            r#"{"id":"x","ts":0,"a":"12 C","deep":{"b":2}}"#,
+            expect![[r#"not-a-number: a is not a number: "12 C""#]],
+        );
+        check(
+            r#"{"id":"x","ts":0,"a":"NaN","deep":{"b":2}}"#,
+            expect!["not-finite: a is not a finite number"],
+        );
+        check(
+            r#"{"id":"x","ts":0,"a":NaN,"deep":{"b":2}}"#,
+            expect!["not-finite: a field (bare NaN or Infinity, which is not JSON) is not a finite number"],
+        );
         check(r#"{"id":"x","ts":"soon","a":1,"deep":{"b":2}}"#, expect![[r#"time: not a time: "soon""#]]);
         check(r#"{"id":"","ts":0,"a":1,"deep":{"b":2}}"#, expect!["series: the name of the series is empty"]);
-        check(r#"{"id":["x"],"ts":0,"a":1,"deep":{"b":2}}"#, expect!["series: the name of the series is an array"]);
+        check(
+            r#"{"id":["x"],"ts":0,"a":1,"deep":{"b":2}}"#,
+            expect!["series: the name of the series is an array"],
+        );
         check(r#"[1,2,3]"#, expect!["missing: id is missing"]);
-        check(&format!("{{\"id\":\"{}\"}}", "x".repeat(300)), expect!["too-large: 309 bytes, more than the limit of 200"]);
+        check(
+            &format!("{{\"id\":\"{}\"}}", "x".repeat(300)),
+            expect!["too-large: 309 bytes, more than the limit of 200"],
+        );
         assert!(matches!(decoder("/id").json(b"{\"id\":", position()), Err(Reject::Json { .. })));
         assert!(matches!(decoder("/id").json(&[0xff, 0xfe], position()), Err(Reject::Json { .. })));
     }

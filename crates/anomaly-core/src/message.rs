@@ -1,1 +1,256 @@
-//! stub
+//! What people and machines are told of a transition: one text per channel, none that SNS can refuse.
+//!
+//! Limits, with their source: a subject is printable ASCII of 1 to 99 characters that does not start with a
+//! blank (the stricter reading of the SNS API reference, `Publish`); body and attributes together have at most
+//! 262,144 bytes; with `MessageStructure = json` every value is a string and `default` must be there;
+//! attribute values are not empty and hold no surrogate pairs (SNS developer guide, "Message attributes").
+
+use serde::Serialize;
+
+use crate::alert::{Feature, Step, Transition};
+use crate::rule::short;
+use crate::sparkline::sparkline;
+use crate::time::human_duration;
+use crate::wire::{self, TransitionV1};
+
+/// The longest subject, in characters.
+pub const SUBJECT_CHARS_MAX: usize = 99;
+/// The longest SMS, in characters: one part of 160 less 20 for the topic's display name, which SNS puts in
+/// front as `NAME> `.
+pub const SMS_CHARS_MAX: usize = 140;
+
+/// A message to an SNS topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The e-mail's subject.
+    pub subject: String,
+    /// The bodies by protocol, as one JSON object, for `MessageStructure = json`.
+    pub bodies: String,
+    /// Attributes for filter policies: name and value, all of type `String`.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// One body per protocol. SNS picks; `default` is for what has no key of its own.
+#[derive(Serialize)]
+struct Bodies<'a> {
+    default: &'a str,
+    email: &'a str,
+    sms: &'a str,
+    https: &'a str,
+    http: &'a str,
+    sqs: &'a str,
+    lambda: &'a str,
+}
+
+/// The message of a transition.
+pub fn message(transition: &Transition) -> Message {
+    let text = text(transition);
+    let machine = wire::write(&TransitionV1::new(transition.clone()));
+    let bodies = Bodies {
+        default: &text,
+        email: &text,
+        sms: &sms(transition),
+        https: &machine,
+        http: &machine,
+        sqs: &machine,
+        lambda: &machine,
+    };
+    Message {
+        subject: subject(transition),
+        bodies: wire::write(&bodies),
+        attributes: vec![
+            ("severity", transition.severity.as_str().to_owned()),
+            ("series", attribute(transition.series.as_str())),
+            ("rule", attribute(&transition.rule)),
+            ("alert", transition.alert.as_str().to_owned()),
+            ("transition", transition.number.to_string()),
+            ("step", transition.step.as_str().to_owned()),
+        ],
+    }
+}
+
+/// The subject: `[CRITICAL] webserver: too-strange`, and `[RESOLVED] …` when it is over.
+pub fn subject(transition: &Transition) -> String {
+    let mark = match transition.step {
+        Step::Fired => transition.severity.as_str().to_ascii_uppercase(),
+        Step::Resolved => "RESOLVED".to_owned(),
+    };
+    let text = format!("[{mark}] {}: {}", transition.series, transition.rule);
+    fit_ascii(&text, SUBJECT_CHARS_MAX)
+}
+
+/// The SMS: one part, plain ASCII.
+pub fn sms(transition: &Transition) -> String {
+    let Transition { alert, at, on, margin, .. } = transition;
+    let on: String = on.chars().take(24).collect();
+    let what = match transition.step {
+        Step::Fired => format!("{on} {} over {}", short(margin.judged), short(margin.threshold)),
+        Step::Resolved => format!("after {}", human_duration(transition.lasted_ms())),
+    };
+    let tail = format!(", {what}, {at} {alert}");
+    let head = subject(transition);
+    let room = SMS_CHARS_MAX.saturating_sub(tail.chars().count());
+    fit_ascii(&(fit_ascii(&head, room.max(20)) + &tail), SMS_CHARS_MAX)
+}
+
+/// The text for e-mail and terminal: what, how far, since when, the last readings, and the alert's name.
+pub fn text(transition: &Transition) -> String {
+    let Transition { series, rule, on, severity, at, margin, peak, peak_at, .. } = transition;
+    let mut lines = match transition.step {
+        Step::Fired => vec![
+            format!("{} {series}: {rule} at {at}", severity.as_str().to_ascii_uppercase()),
+            format!("  {on} {margin}"),
+            format!("  since {}", transition.since),
+        ],
+        Step::Resolved => vec![
+            format!("RESOLVED {series}: {rule} at {at}"),
+            format!(
+                "  lasted {}, {} anomalous readings",
+                human_duration(transition.lasted_ms()),
+                transition.anomalous
+            ),
+            format!("  peak {on} {} against {} at {peak_at}", short(peak.judged), short(peak.threshold)),
+        ],
+    };
+    lines.extend(features(transition));
+    lines.push(format!("  alert {} transition {}", transition.alert, transition.number));
+    lines.join("\n")
+}
+
+fn features(transition: &Transition) -> Vec<String> {
+    let shown = &transition.features;
+    let name_width = shown.iter().map(|f| f.name.chars().count()).max().unwrap_or(0);
+    let value_width = shown.iter().map(|f| short(f.value).chars().count()).max().unwrap_or(0);
+    let line = |f: &Feature| {
+        let bars = sparkline(f.recent.iter().map(|v| f64::from(*v)));
+        format!("  {:name_width$}  {:>value_width$}  {bars}", f.name, short(f.value))
+    };
+    let hidden = (transition.width as usize).saturating_sub(shown.len());
+    let more = (hidden > 0).then(|| format!("  and {hidden} more features"));
+    shown.iter().map(line).chain(more).collect()
+}
+
+/// `text` in printable ASCII and at most `limit` characters, never empty and never starting with a blank.
+fn fit_ascii(text: &str, limit: usize) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let fitted: String = text.trim_start().chars().map(plain).collect();
+    match fitted.len() {
+        0 => "?".to_owned(),
+        n if n > limit => format!("{}...", &fitted[..limit.saturating_sub(3)]),
+        _ => fitted,
+    }
+}
+
+/// A value SNS takes for an attribute.
+fn attribute(text: &str) -> String {
+    let plain = |c: char| {
+        if c.len_utf16() > 1 || c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '?' } else { c }
+    };
+    let value: String = text.chars().map(plain).collect();
+    if value.is_empty() { "?".to_owned() } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::{Policy, SeriesState, classify};
+    use crate::config::{Config, Method, On, Rule};
+    use crate::position::{Position, Sequence};
+    use crate::reading::{Reading, Scored, SeriesId};
+    use crate::time::Timestamp;
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    /// The transitions of a value that rises over a threshold of 10 and falls again.
+    fn transitions(series: &str, rule: &str, names: &[String], high: f64) -> Vec<Transition> {
+        let rule = Rule {
+            name: rule.to_owned(),
+            on: On::Value,
+            method: Method::Static { threshold: 10.0 },
+            ..Rule::default()
+        };
+        let config = Config { rules: vec![rule], ..Config::default() };
+        let (policy, mut state) = (Policy::new(&config, names), SeriesState::default());
+        let value = |i: i64| if (8..60).contains(&i) { high } else { 4.0 + (i % 3) as f64 };
+        let scored = |i: i64| {
+            let at = Timestamp::from_ms(1_795_000_000_000 + i * 1000).expect("in range");
+            let position = Position {
+                partition: "p".to_owned(),
+                sequence: Sequence::from(i as u64),
+                sub: 0,
+                arrived: at,
+            };
+            let mut features = vec![0.5; names.len()];
+            features[0] = value(i);
+            Scored {
+                reading: Reading { series: SeriesId::new(series).expect("a name"), at, features, position },
+                score: Some(1.0),
+            }
+        };
+        (0..80).flat_map(|i| classify(&policy, &mut state, &scored(i), "m").transitions).collect()
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    #[test]
+    fn reads_well() {
+        let both = transitions("webserver", "slow", &names(&["latency_ms", "cpu", "c", "d", "e"]), 21.0);
+        expect![[r#"
+            CRITICAL webserver: slow at 2026-11-18T11:06:49Z
+              latency_ms 21 against 10 (fixed)
+              since 2026-11-18T11:06:48Z
+              latency_ms   21  ▁▁▂▁▁▂▁▁██
+              cpu         0.5  ▁▁▁▁▁▁▁▁▁▁
+              c           0.5  ▁▁▁▁▁▁▁▁▁▁
+              d           0.5  ▁▁▁▁▁▁▁▁▁▁
+              and 1 more features
+              alert 0410a42e48f1413f transition 1"#]]
+        .assert_eq(&text(&both[0]));
+        expect![[r#"
+            RESOLVED webserver: slow at 2026-11-18T11:07:49Z
+              lasted 1 min 1 s, 52 anomalous readings
+              peak latency_ms 21 against 10 at 2026-11-18T11:06:49Z
+              latency_ms    4  ██████████████▁▁▂▁▁▂▁▁▂▁
+              cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+              c           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+              d           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+              and 1 more features
+              alert 0410a42e48f1413f transition 2"#]]
+        .assert_eq(&text(&both[1]));
+        expect![[r#"
+            [CRITICAL] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:49Z 0410a42e48f1413f
+            [RESOLVED] webserver: slow, after 1 min 1 s, 2026-11-18T11:07:49Z 0410a42e48f1413f"#]]
+        .assert_eq(&format!("{}\n{}", sms(&both[0]), sms(&both[1])));
+    }
+
+    proptest! {
+        /// Whatever the names and the values, SNS takes the message.
+        #[test]
+        fn no_limit_is_passed(
+            series in "[^\\p{Cc}]{1,60}",
+            rule in "[^\\p{Cc}]{1,16}",
+            name in "\\PC{0,300}",
+            high in 11.0..1e300f64,
+        ) {
+            for transition in transitions(&series, &rule, &vec![name; 6], high) {
+                let message = message(&transition);
+                prop_assert!((1..=SUBJECT_CHARS_MAX).contains(&message.subject.len()), "{}", message.subject);
+                prop_assert!(message.subject.bytes().all(|b| (0x20..0x7f).contains(&b)));
+                prop_assert!(!message.subject.starts_with(' '));
+                let bodies: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&message.bodies).expect("an object");
+                prop_assert!(bodies.values().all(|body| body.as_str().is_some_and(|b| !b.is_empty())));
+                let sms = bodies["sms"].as_str().unwrap_or_default();
+                prop_assert!(sms.is_ascii() && sms.len() <= SMS_CHARS_MAX);
+                prop_assert!(sms.contains(transition.alert.as_str()), "{sms}");
+                let machine = bodies["sqs"].as_str().unwrap_or_default();
+                prop_assert_eq!(wire::read::<TransitionV1>(machine), Ok(TransitionV1::new(transition)));
+                let attributes: usize = message.attributes.iter().map(|(n, v)| n.len() + v.len() + "String".len()).sum();
+                prop_assert!(message.bodies.len() + attributes + message.subject.len() <= 262_144);
+                prop_assert!(message.attributes.len() <= 10);
+                prop_assert!(message.attributes.iter().all(|(_, v)| !v.is_empty() && v.chars().all(|c| c.len_utf16() == 1)));
+            }
+        }
+    }
+}

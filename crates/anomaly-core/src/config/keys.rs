@@ -120,7 +120,8 @@ mod tests {
         let serde_json::Value::Object(object) = value else { return };
         for (name, inner) in object {
             let entry = known.iter().find(|(k, _)| k == name);
-            let (_, entry) = entry.unwrap_or_else(|| panic!("{path}{name} is missing from the list of known keys"));
+            let (_, entry) =
+                entry.unwrap_or_else(|| panic!("{path}{name} is missing from the list of known keys"));
             if let Table(known) = entry {
                 let items = inner.as_array().cloned().unwrap_or_else(|| vec![inner.clone()]);
                 items.iter().for_each(|item| check(item, known, &format!("{path}{name}.")));

@@ -1,0 +1,123 @@
+//! Stage one: readings to scored chunks on the queue.
+
+use anomaly_core::reading::{Reading, Scored};
+use anomaly_core::settle::{Fate, Tally, settle_in_order};
+use anomaly_core::wire::{self, Entry, RejectV1, RowV1};
+
+use crate::fault::Fault;
+use crate::ports::{Queue, Scorer};
+
+/// A record after decoding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded {
+    /// A reading.
+    Reading(Reading),
+    /// A record at fault.
+    Rejected(Box<RejectV1>),
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invoked {
+    /// The fates, counted.
+    pub tally: Tally,
+    /// The index of the record from which the source must resume, if any.
+    pub resume_at: Option<usize>,
+    /// Chunks queued.
+    pub chunks: usize,
+    /// Why records are wanted again; `None` if none are.
+    pub fault: Option<Fault>,
+}
+
+/// Scores `records`, which are of one partition and in order, at most `rows_max` rows a call, and queues them
+/// with the rejects among them.
+///
+/// Stops at the first failure: what comes before it is handed on, the rest is wanted again. `scorer` is `None`
+/// where rules judge values and no model is used.
+pub async fn invoke(
+    scorer: Option<&impl Scorer>,
+    queue: &impl Queue,
+    partition: &str,
+    records: &[Decoded],
+    rows_max: usize,
+) -> Invoked {
+    let model = scorer.map_or("none", Scorer::model);
+    let (entries, scoring) = score(scorer, records, rows_max).await;
+    let (queued, chunks, sending) = send(queue, &wire::chunks(partition, model, &entries)).await;
+
+    let fate = |(index, record): (usize, &Decoded)| match record {
+        _ if index >= queued => Fate::Again,
+        Decoded::Reading(_) => Fate::Done,
+        Decoded::Rejected(_) => Fate::Rejected,
+    };
+    let mut fates: Vec<Fate> = records.iter().enumerate().map(fate).collect();
+    let resume_at = settle_in_order(&mut fates);
+    Invoked { tally: Tally::of(records.len(), &fates), resume_at, chunks, fault: sending.or(scoring) }
+}
+
+/// The entries up to the first row that could not be scored, and why it could not.
+async fn score(
+    scorer: Option<&impl Scorer>,
+    records: &[Decoded],
+    rows_max: usize,
+) -> (Vec<Entry>, Option<Fault>) {
+    let rows: Vec<&[f64]> = records
+        .iter()
+        .filter_map(|record| match record {
+            Decoded::Reading(reading) => Some(reading.features.as_slice()),
+            Decoded::Rejected(_) => None,
+        })
+        .collect();
+    let (scores, fault) = match scorer {
+        Some(scorer) => score_rows(scorer, &rows, rows_max).await,
+        None => (vec![None; rows.len()], None),
+    };
+    let mut scores = scores.into_iter();
+    let entry = |record: &Decoded| match record {
+        Decoded::Reading(reading) => {
+            let score = scores.next()?;
+            Some(Entry::Row(RowV1::new(&Scored { reading: reading.clone(), score })))
+        }
+        Decoded::Rejected(reject) => Some(Entry::Reject(reject.clone())),
+    };
+    (records.iter().map_while(entry).collect(), fault)
+}
+
+async fn score_rows(
+    scorer: &impl Scorer,
+    rows: &[&[f64]],
+    rows_max: usize,
+) -> (Vec<Option<f64>>, Option<Fault>) {
+    let mut scores = Vec::with_capacity(rows.len());
+    for batch in rows.chunks(rows_max.max(1)) {
+        match scorer.score(batch).await.and_then(|answer| check(scorer.model(), batch.len(), answer)) {
+            Ok(answer) => scores.extend(answer.into_iter().map(Some)),
+            Err(fault) => return (scores, Some(fault)),
+        }
+    }
+    (scores, None)
+}
+
+/// One finite score per row, or no score at all is believed: a score must never stand beside the wrong row.
+fn check(model: &str, rows: usize, scores: Vec<f64>) -> Result<Vec<f64>, Fault> {
+    let fault = |detail: String| Fault::permanent(format!("read the scores of {model}"), detail);
+    if scores.len() != rows {
+        return Err(fault(format!("{} scores for {rows} rows", scores.len())));
+    }
+    match scores.iter().position(|score| !score.is_finite()) {
+        Some(index) => Err(fault(format!("the score of row {index} is {}", scores[index]))),
+        None => Ok(scores),
+    }
+}
+
+/// Sends in order up to the first failure: how many entries and chunks were sent, and why no more.
+async fn send(queue: &impl Queue, chunks: &[wire::Chunk]) -> (usize, usize, Option<Fault>) {
+    let mut queued = 0;
+    for (index, chunk) in chunks.iter().enumerate() {
+        if let Err(fault) = queue.send(chunk).await {
+            return (queued, index, Some(fault));
+        }
+        queued += chunk.entries;
+    }
+    (queued, chunks.len(), None)
+}

@@ -1,0 +1,138 @@
+//! What the stages need of the world.
+//!
+//! Every port has at least an AWS and an in-memory implementation. All calls may be repeated: a batch comes
+//! again after a crash anywhere, so each port says what a second call with the same arguments does.
+
+use std::future::Future;
+
+use anomaly_core::alert::{AlertId, Transition};
+use anomaly_core::classify::SeriesState;
+use anomaly_core::message::Message;
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
+use anomaly_core::wire::{Chunk, RejectV1};
+
+use crate::fault::Fault;
+
+/// Gives rows their scores: a SageMaker endpoint, or a frozen model in process.
+pub trait Scorer {
+    /// What gives the scores: an endpoint's name, a model's id. Travels with the scores.
+    fn model(&self) -> &str;
+
+    /// The scores of `rows`, one each, in order; higher is stranger. `rows` is not empty, all rows are of one
+    /// width and finite.
+    ///
+    /// The caller checks count and finiteness; an implementation returns what it was told. Repeating a call
+    /// gives the same scores (a frozen model) at the price of another inference.
+    fn score(&self, rows: &[&[f64]]) -> impl Future<Output = Result<Vec<f64>, Fault>> + Send;
+}
+
+/// Takes scored chunks to `classify`.
+pub trait Queue {
+    /// Queues `chunk` behind all chunks of its group. On success the queue has taken responsibility for it.
+    ///
+    /// A second call with the same deduplication id may or may not queue it again: `classify` copes.
+    fn send(&self, chunk: &Chunk) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// A state as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The state.
+    pub state: SeriesState,
+    /// How often it was written; the condition of the next write.
+    pub revision: u64,
+}
+
+/// What became of a write under a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It was written, all of it.
+    Written,
+    /// Somebody else wrote the state meanwhile; nothing was written.
+    Conflict,
+}
+
+/// The memory of the series, and the way transitions get into the outbox.
+pub trait States {
+    /// The states of `series` (no name twice, at most [`anomaly_core::wire::CHUNK_SERIES_MAX`]), in order;
+    /// `None` for a series never seen. What is read is what was last written (strongly consistent).
+    fn load(&self, series: &[SeriesId]) -> impl Future<Output = Result<Vec<Option<Stored>>, Fault>> + Send;
+
+    /// Writes `state` if the stored revision is still `revision` (`None`: if there is none), together with
+    /// `transitions` as pending rows of the outbox: all or nothing. A transition already in the outbox stays
+    /// as it is. `now` is when the rows count as created.
+    fn save(
+        &self,
+        series: &SeriesId,
+        state: &SeriesState,
+        revision: Option<u64>,
+        transitions: &[Transition],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Saved, Fault>> + Send;
+}
+
+/// Keeps rejected records.
+pub trait Rejects {
+    /// Keeps `rejects`. The same reject again changes nothing.
+    fn keep(&self, rejects: &[RejectV1]) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// The name of a transition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TransitionKey {
+    /// The alert.
+    pub alert: AlertId,
+    /// The step's number, counting from 1.
+    pub number: u32,
+}
+
+impl TransitionKey {
+    /// The name of `transition`.
+    pub fn of(transition: &Transition) -> Self {
+        TransitionKey { alert: transition.alert.clone(), number: transition.number }
+    }
+}
+
+/// What became of an attempt to claim a transition for publishing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// It is ours until the lease ends.
+    Taken(Box<Transition>),
+    /// Somebody else is publishing it. If they die, the sweep takes it after their lease.
+    Held,
+    /// It was sent before, or its row has expired.
+    Sent,
+}
+
+/// The transitions on their way to people.
+pub trait Outbox {
+    /// Claims the pending transition `key` until `lease_until`, if nobody holds it at `now`.
+    fn claim(
+        &self,
+        key: &TransitionKey,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> impl Future<Output = Result<Claim, Fault>> + Send;
+
+    /// Marks `key` sent with the publisher's `message_id`; it is pending no more. Again: no change.
+    fn mark_sent(
+        &self,
+        key: &TransitionKey,
+        message_id: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// The pending transitions created before `created_before`, oldest first, at most `limit`.
+    fn pending(
+        &self,
+        created_before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<TransitionKey>, Fault>> + Send;
+}
+
+/// Tells people.
+pub trait Publisher {
+    /// Hands `message` over and returns the id it was given. Again: people are told again.
+    fn publish(&self, message: &Message) -> impl Future<Output = Result<String, Fault>> + Send;
+}

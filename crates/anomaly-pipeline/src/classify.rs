@@ -119,8 +119,7 @@ fn judge(policy: &Policy, mut state: SeriesState, rows: &[Scored], model: &str) 
         }
         let judgement = classify(policy, &mut state, row, model);
         judged.judged += 1;
-        judged.anomalous +=
-            judgement.findings.iter().filter(|f| matches!(f, Finding::Anomalous(..))).count();
+        judged.anomalous += judgement.findings.iter().filter(|f| matches!(f, Finding::Anomalous(..))).count();
         judged.transitions.extend(judgement.transitions);
     }
     (state, judged)

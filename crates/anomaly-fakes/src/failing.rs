@@ -1,0 +1,123 @@
+//! Any port, failing by a script.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anomaly_core::alert::Transition;
+use anomaly_core::classify::SeriesState;
+use anomaly_core::message::Message;
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
+use anomaly_core::wire::{Chunk, RejectV1};
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::{
+    Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+};
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing happens, and the caller is told.
+    Before,
+    /// It happens, and the caller is told that it did not: the answer was lost.
+    After,
+}
+
+/// A port that fails on the calls its script names, counting from 0 over all methods.
+#[derive(Debug)]
+pub struct Failing<P> {
+    inner: P,
+    script: Mutex<Vec<(usize, Failure)>>,
+    calls: AtomicUsize,
+}
+
+impl<P> Failing<P> {
+    /// `inner`, failing on the calls of `script`.
+    pub fn new(inner: P, script: &[(usize, Failure)]) -> Self {
+        Failing { inner, script: Mutex::new(script.to_vec()), calls: AtomicUsize::new(0) }
+    }
+
+    /// How often it was called.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn next(&self) -> Option<Failure> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let script = self.script.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        script.iter().find(|(at, _)| *at == call).map(|(_, failure)| *failure)
+    }
+
+    async fn run<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let scripted = || Fault::transient("a scripted call", "failed as told");
+        match self.next() {
+            None => call.await,
+            Some(Failure::Before) => Err(scripted()),
+            Some(Failure::After) => call.await.and_then(|_| Err(scripted())),
+        }
+    }
+}
+
+impl<P: Scorer + Sync> Scorer for Failing<P> {
+    fn model(&self) -> &str {
+        self.inner.model()
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
+        self.run(self.inner.score(rows)).await
+    }
+}
+
+impl<P: Queue + Sync> Queue for Failing<P> {
+    async fn send(&self, chunk: &Chunk) -> Result<(), Fault> {
+        self.run(self.inner.send(chunk)).await
+    }
+}
+
+impl<P: Publisher + Sync> Publisher for Failing<P> {
+    async fn publish(&self, message: &Message) -> Result<String, Fault> {
+        self.run(self.inner.publish(message)).await
+    }
+}
+
+impl<P: States + Sync> States for Failing<&P> {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<Stored>>, Fault> {
+        self.run(self.inner.load(series)).await
+    }
+
+    async fn save(
+        &self,
+        series: &SeriesId,
+        state: &SeriesState,
+        revision: Option<u64>,
+        transitions: &[Transition],
+        now: Timestamp,
+    ) -> Result<Saved, Fault> {
+        self.run(self.inner.save(series, state, revision, transitions, now)).await
+    }
+}
+
+impl<P: Rejects + Sync> Rejects for Failing<&P> {
+    async fn keep(&self, rejects: &[RejectV1]) -> Result<(), Fault> {
+        self.run(self.inner.keep(rejects)).await
+    }
+}
+
+impl<P: Outbox + Sync> Outbox for Failing<&P> {
+    async fn claim(
+        &self,
+        key: &TransitionKey,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Claim, Fault> {
+        self.run(self.inner.claim(key, now, lease_until)).await
+    }
+
+    async fn mark_sent(&self, key: &TransitionKey, id: &str, now: Timestamp) -> Result<(), Fault> {
+        self.run(self.inner.mark_sent(key, id, now)).await
+    }
+
+    async fn pending(&self, before: Timestamp, limit: usize) -> Result<Vec<TransitionKey>, Fault> {
+        self.run(self.inner.pending(before, limit)).await
+    }
+}

@@ -69,10 +69,7 @@ impl Model {
     pub fn write(&self, to: impl Write) -> io::Result<()> {
         let (manifest, forest) = self.parts();
         // 255 is "unknown operating system": by default the byte tells where the file was made.
-        let gzip = GzBuilder::new()
-            .mtime(0)
-            .operating_system(255)
-            .write(to, Compression::new(6));
+        let gzip = GzBuilder::new().mtime(0).operating_system(255).write(to, Compression::new(6));
         let mut archive = tar::Builder::new(gzip);
         for (name, bytes) in [(MANIFEST, manifest.as_slice()), (FOREST, forest.as_slice())] {
             let mut header = tar::Header::new_ustar();
@@ -96,16 +93,9 @@ impl Model {
         }
         let trees: Trees =
             postcard::from_bytes(&forest_bytes).map_err(|e| damaged(FOREST, &e.to_string()))?;
-        let widths = [
-            manifest.features.len(),
-            manifest.scales.len(),
-            trees.width(),
-        ];
+        let widths = [manifest.features.len(), manifest.scales.len(), trees.width()];
         if widths[0] == 0 || widths.iter().any(|&width| width != widths[0]) {
-            return Err(damaged(
-                MANIFEST,
-                "its features, its scales and the forest differ in number",
-            ));
+            return Err(damaged(MANIFEST, "its features, its scales and the forest differ in number"));
         }
         Ok(Model {
             features: manifest.features,
@@ -193,9 +183,9 @@ impl fmt::Display for ArtifactError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ArtifactError::Io(_) => f.write_str("the model cannot be read"),
-            ArtifactError::NotGzip => {
-                f.write_str("not a model: the file is not compressed with gzip\nhint: `anomaly train` writes models")
-            }
+            ArtifactError::NotGzip => f.write_str(
+                "not a model: the file is not compressed with gzip\nhint: `anomaly train` writes models",
+            ),
             ArtifactError::NotAnArchive(_) => {
                 f.write_str("not a model, or cut short: the file is not a whole tar archive")
             }
@@ -226,19 +216,13 @@ impl std::error::Error for ArtifactError {
 }
 
 fn damaged(file: &'static str, detail: &str) -> ArtifactError {
-    ArtifactError::Damaged {
-        file,
-        detail: detail.to_owned(),
-    }
+    ArtifactError::Damaged { file, detail: detail.to_owned() }
 }
 
 /// Both files' bytes. Other entries are passed over, as are folders in front of the names.
 fn unpack(mut from: impl Read) -> Result<(Vec<u8>, Vec<u8>), ArtifactError> {
     let mut magic = Vec::new();
-    (&mut from)
-        .take(2)
-        .read_to_end(&mut magic)
-        .map_err(ArtifactError::Io)?;
+    (&mut from).take(2).read_to_end(&mut magic).map_err(ArtifactError::Io)?;
     if magic != [0x1f, 0x8b] {
         return Err(ArtifactError::NotGzip);
     }
@@ -248,12 +232,7 @@ fn unpack(mut from: impl Read) -> Result<(Vec<u8>, Vec<u8>), ArtifactError> {
     let (mut manifest, mut forest) = (None, None);
     for entry in archive.entries().map_err(ArtifactError::NotAnArchive)? {
         let entry = entry.map_err(ArtifactError::NotAnArchive)?;
-        let name = entry
-            .path_bytes()
-            .rsplit(|&b| b == b'/')
-            .next()
-            .map(<[u8]>::to_vec)
-            .unwrap_or_default();
+        let name = entry.path_bytes().rsplit(|&b| b == b'/').next().map(<[u8]>::to_vec).unwrap_or_default();
         let (slot, limit_bytes) = match name.as_slice() {
             b"model.json" => (&mut manifest, MANIFEST_BYTES_MAX),
             b"forest.bin" => (&mut forest, UNPACKED_BYTES_MAX),
@@ -264,14 +243,9 @@ fn unpack(mut from: impl Read) -> Result<(Vec<u8>, Vec<u8>), ArtifactError> {
         }
         let size = entry.size();
         let mut bytes = Vec::new();
-        entry
-            .take(limit_bytes)
-            .read_to_end(&mut bytes)
-            .map_err(ArtifactError::NotAnArchive)?;
+        entry.take(limit_bytes).read_to_end(&mut bytes).map_err(ArtifactError::NotAnArchive)?;
         if bytes.len() as u64 != size {
-            return Err(ArtifactError::NotAnArchive(
-                io::ErrorKind::UnexpectedEof.into(),
-            ));
+            return Err(ArtifactError::NotAnArchive(io::ErrorKind::UnexpectedEof.into()));
         }
         *slot = Some(bytes);
     }
@@ -279,9 +253,7 @@ fn unpack(mut from: impl Read) -> Result<(Vec<u8>, Vec<u8>), ArtifactError> {
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(ArtifactError::NotAnArchive)?;
     if rest.limit() == 0 {
-        return Err(ArtifactError::TooLarge {
-            limit_bytes: UNPACKED_BYTES_MAX,
-        });
+        return Err(ArtifactError::TooLarge { limit_bytes: UNPACKED_BYTES_MAX });
     }
     let manifest = manifest.ok_or(ArtifactError::Missing { file: MANIFEST })?;
     let forest = forest.ok_or(ArtifactError::Missing { file: FOREST })?;
@@ -292,18 +264,12 @@ fn parse(manifest: &[u8]) -> Result<Manifest, ArtifactError> {
     let wrong = |e: serde_json::Error| damaged(MANIFEST, &e.to_string());
     let any: AnyVersion = serde_json::from_slice(manifest).map_err(wrong)?;
     if any.kind != KIND {
-        return Err(damaged(
-            MANIFEST,
-            &format!("its kind is {:?}, not {KIND:?}", any.kind),
-        ));
+        return Err(damaged(MANIFEST, &format!("its kind is {:?}, not {KIND:?}", any.kind)));
     }
     match any.version {
         VERSION => serde_json::from_slice(manifest).map_err(wrong),
         0 => Err(damaged(MANIFEST, "it has version 0, which never was")),
-        found => Err(ArtifactError::Newer {
-            found,
-            known: VERSION,
-        }),
+        found => Err(ArtifactError::Newer { found, known: VERSION }),
     }
 }
 

@@ -14,9 +14,7 @@ use serde::ser::{self, Serialize};
 /// If `value` serialises sequences of unknown length, or fails by itself: no type of this crate does.
 pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
     let mut encoder = Encoder { bytes: Vec::new() };
-    value
-        .serialize(&mut encoder)
-        .expect("plain data of known lengths can be written to memory");
+    value.serialize(&mut encoder).expect("plain data of known lengths can be written to memory");
     encoder.bytes
 }
 
@@ -157,10 +155,7 @@ impl<'a> ser::Serializer for &'a mut Encoder {
 
     fn serialize_map(self, length: Option<usize>) -> Result<Entries<'a>, Unwritable> {
         self.length(length)?;
-        Ok(Entries {
-            encoder: self,
-            entries: Vec::new(),
-        })
+        Ok(Entries { encoder: self, entries: Vec::new() })
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Unwritable> {
@@ -243,10 +238,7 @@ impl ser::SerializeMap for Entries<'_> {
     fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unwritable> {
         let mut encoder = Encoder { bytes: Vec::new() };
         value.serialize(&mut encoder)?;
-        let entry = self
-            .entries
-            .last_mut()
-            .ok_or_else(|| Unwritable("a value before its key".to_owned()))?;
+        let entry = self.entries.last_mut().ok_or_else(|| Unwritable("a value before its key".to_owned()))?;
         entry.1 = encoder.bytes;
         Ok(())
     }
@@ -264,6 +256,7 @@ impl ser::SerializeMap for Entries<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::error::Error;
 
     use serde::{Deserialize, Serialize};
 
@@ -287,39 +280,27 @@ mod tests {
     }
 
     #[test]
-    fn without_maps_the_bytes_are_postcards() {
+    fn without_maps_the_bytes_are_postcards() -> Result<(), Box<dyn Error>> {
         let value = Everything {
             numbers: (200, u64::MAX, 300, -5, 1.5, -0.0),
             maybe: [None, Some(true)],
-            kinds: vec![
-                Kind::Plain,
-                Kind::One(9),
-                Kind::Two(1, "x".into()),
-                Kind::Named { a: -1, b: 'é' },
-            ],
+            kinds: vec![Kind::Plain, Kind::One(9), Kind::Two(1, "x".into()), Kind::Named { a: -1, b: 'é' }],
             text: "a series".into(),
             nothing: (),
         };
-        assert_eq!(to_vec(&value), postcard::to_allocvec(&value).unwrap());
-        assert_eq!(
-            postcard::from_bytes::<Everything>(&to_vec(&value)).unwrap(),
-            value
-        );
+        assert_eq!(to_vec(&value), postcard::to_allocvec(&value)?);
+        assert_eq!(postcard::from_bytes::<Everything>(&to_vec(&value))?, value);
+        Ok(())
     }
 
     #[test]
-    fn maps_are_in_order_whatever_their_hasher() {
-        let entries: Vec<(usize, HashMap<u8, f32>)> = (0..500)
-            .map(|n| (n * 7, (0..5).map(|k| (k, n as f32)).collect()))
-            .collect();
-        let (one, other): (HashMap<_, _>, HashMap<_, _>) = (
-            entries.iter().cloned().collect(),
-            entries.iter().rev().cloned().collect(),
-        );
+    fn maps_are_in_order_whatever_their_hasher() -> Result<(), Box<dyn Error>> {
+        let entries: Vec<(usize, HashMap<u8, f32>)> =
+            (0..500).map(|n| (n * 7, (0..5).map(|k| (k, n as f32)).collect())).collect();
+        let (one, other): (HashMap<_, _>, HashMap<_, _>) =
+            (entries.iter().cloned().collect(), entries.iter().rev().cloned().collect());
         assert_eq!(to_vec(&one), to_vec(&other));
-        assert_eq!(
-            postcard::from_bytes::<HashMap<usize, HashMap<u8, f32>>>(&to_vec(&one)).unwrap(),
-            one
-        );
+        assert_eq!(postcard::from_bytes::<HashMap<usize, HashMap<u8, f32>>>(&to_vec(&one))?, one);
+        Ok(())
     }
 }

@@ -76,11 +76,7 @@ impl fmt::Display for InputError {
                 write!(f, "{found} features where the detector takes {expected}")
             }
             InputError::NotFinite { feature_idx, value } => {
-                write!(
-                    f,
-                    "feature {} is not a finite number: {value}",
-                    feature_idx + 1
-                )
+                write!(f, "feature {} is not a finite number: {value}", feature_idx + 1)
             }
         }
     }
@@ -89,28 +85,18 @@ impl fmt::Display for InputError {
 impl std::error::Error for InputError {}
 
 /// Refuses what no detector can take; `width` is `None` while no reading has fixed it.
-pub(crate) fn check(
-    features: &[f64],
-    width: Option<usize>,
-    width_max: usize,
-) -> Result<(), InputError> {
+pub(crate) fn check(features: &[f64], width: Option<usize>, width_max: usize) -> Result<(), InputError> {
     let found = features.len();
     match width {
         Some(expected) if expected != found => return Err(InputError::Width { expected, found }),
         None if found == 0 => return Err(InputError::Empty),
         None if found > width_max => {
-            return Err(InputError::TooWide {
-                found,
-                limit: width_max,
-            });
+            return Err(InputError::TooWide { found, limit: width_max });
         }
         _ => {}
     }
     match features.iter().position(|value| !value.is_finite()) {
-        Some(feature_idx) => Err(InputError::NotFinite {
-            feature_idx,
-            value: features[feature_idx],
-        }),
+        Some(feature_idx) => Err(InputError::NotFinite { feature_idx, value: features[feature_idx] }),
         None => Ok(()),
     }
 }

@@ -32,4 +32,4 @@ pub use detector::{Detector, InputError, WIDTH_MAX};
 pub use forest::{Forest, ForestOptions};
 pub use model::{Calibration, Model, ROWS_MIN, TrainError, TrainOptions};
 pub use sealed::StateError;
-pub use trees::OptionsError;
+pub use trees::{Boxes, OptionsError};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::detector::{self, InputError, WIDTH_MAX};
 use crate::scale::{self, Scale};
-use crate::trees::{self, Fading, OptionsError, Plan, Trees};
+use crate::trees::{self, Boxes, Fading, OptionsError, Plan, Trees};
 
 /// The fewest rows a model can be trained on.
 pub const ROWS_MIN: usize = 32;
@@ -28,12 +28,7 @@ pub struct TrainOptions {
 impl Default for TrainOptions {
     /// 100 trees of 256 rows, as SageMaker's Random Cut Forest has by default; seed 0; features not named.
     fn default() -> Self {
-        TrainOptions {
-            features: Vec::new(),
-            trees: 100,
-            sample_size: 256,
-            seed: 0,
-        }
+        TrainOptions { features: Vec::new(), trees: 100, sample_size: 256, seed: 0 }
     }
 }
 
@@ -86,10 +81,7 @@ impl Model {
         let width = rows[0].len();
         let features = named(&options.features, width)?;
         let scales = scale::fit_all(rows.iter().map(Vec::as_slice), width);
-        let points: Vec<Vec<f32>> = rows
-            .iter()
-            .map(|row| scale::apply_all(&scales, row))
-            .collect();
+        let points: Vec<Vec<f32>> = rows.iter().map(|row| scale::apply_all(&scales, row)).collect();
         drop(rows);
         let plan = Plan {
             width,
@@ -98,6 +90,7 @@ impl Model {
             sample_size: options.sample_size,
             seed: options.seed,
             fading: Fading::Never,
+            boxes: Boxes::Kept,
         };
         let model = Model {
             features,
@@ -122,10 +115,7 @@ impl Model {
     pub fn score(&self, features: &[f64]) -> Result<f64, InputError> {
         detector::check(features, Some(self.features.len()), WIDTH_MAX)?;
         let point = scale::apply_all(&self.scales, features);
-        Ok(self
-            .trees
-            .score(&point)
-            .expect("trees that were read or trained whole answer every finite point"))
+        Ok(self.trees.score(&point).expect("trees that were read or trained whole answer every finite point"))
     }
 
     /// A short hash of the model's bytes: 12 hexadecimal digits, the beginning of the SHA-256 of its `model.json`.
@@ -220,10 +210,7 @@ fn checked(rows: impl IntoIterator<Item = Vec<f64>>) -> Result<Vec<Vec<f64>>, Tr
         })
         .collect::<Result<_, _>>()?;
     match rows.len() {
-        found if found < ROWS_MIN => Err(TrainError::TooFewRows {
-            found,
-            least: ROWS_MIN,
-        }),
+        found if found < ROWS_MIN => Err(TrainError::TooFewRows { found, least: ROWS_MIN }),
         _ => Ok(rows),
     }
 }
@@ -232,10 +219,7 @@ fn named(names: &[String], width: usize) -> Result<Vec<String>, TrainError> {
     match names.len() {
         0 => Ok((1..=width).map(|n| format!("feature_{n}")).collect()),
         found if found == width => Ok(names.to_vec()),
-        found => Err(TrainError::Names {
-            expected: width,
-            found,
-        }),
+        found => Err(TrainError::Names { expected: width, found }),
     }
 }
 
@@ -266,13 +250,6 @@ fn calibrate(plan: &Plan, points: &[Vec<f32>]) -> Result<Calibration, TrainError
     }
     let n = scores.len() as f64;
     let mean = scores.iter().sum::<f64>() / n;
-    let variance = scores
-        .iter()
-        .map(|score| (score - mean).powi(2))
-        .sum::<f64>()
-        / n;
-    Ok(Calibration {
-        mean,
-        deviation: variance.sqrt(),
-    })
+    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / n;
+    Ok(Calibration { mean, deviation: variance.sqrt() })
 }

@@ -73,34 +73,22 @@ fn root_mean_square(ascending: &[f64]) -> f64 {
     match ascending.last() {
         None | Some(0.0) => 0.0,
         Some(&largest) => {
-            let squares: f64 = ascending
-                .iter()
-                .map(|v| (v / largest) * (v / largest))
-                .sum();
+            let squares: f64 = ascending.iter().map(|v| (v / largest) * (v / largest)).sum();
             largest * (squares / ascending.len() as f64).sqrt()
         }
     }
 }
 
 /// Fits every feature of `rows` (row after row, each of `width` values).
-pub(crate) fn fit_all<'a>(
-    rows: impl Iterator<Item = &'a [f64]> + Clone,
-    width: usize,
-) -> Vec<Scale> {
+pub(crate) fn fit_all<'a>(rows: impl Iterator<Item = &'a [f64]> + Clone, width: usize) -> Vec<Scale> {
     (0..width)
-        .map(|feature_idx| {
-            Scale::fit(&mut rows.clone().map(|row| row[feature_idx]).collect::<Vec<_>>())
-        })
+        .map(|feature_idx| Scale::fit(&mut rows.clone().map(|row| row[feature_idx]).collect::<Vec<_>>()))
         .collect()
 }
 
 /// One reading, each feature in its own spreads.
 pub(crate) fn apply_all(scales: &[Scale], features: &[f64]) -> Vec<f32> {
-    scales
-        .iter()
-        .zip(features)
-        .map(|(scale, &value)| scale.apply(value))
-        .collect()
+    scales.iter().zip(features).map(|(scale, &value)| scale.apply(value)).collect()
 }
 
 #[cfg(test)]
@@ -123,9 +111,7 @@ mod tests {
         assert_eq!(Scale::fit(&mut [0.0; 50]).spread, STILL_AT_ZERO);
         assert_eq!(Scale::fit(&mut [-20.0; 50]).spread, 0.02);
         // Rests nine tenths of the time.
-        let mut values: Vec<f64> = (0..100)
-            .map(|n| if n % 10 == 0 { 5.0 } else { 0.0 })
-            .collect();
+        let mut values: Vec<f64> = (0..100).map(|n| if n % 10 == 0 { 5.0 } else { 0.0 }).collect();
         assert!(Scale::fit(&mut values).spread > 1.0);
         // Moved once.
         let mut values = [0.0; 100];
@@ -135,17 +121,11 @@ mod tests {
 
     #[test]
     fn extremes_stay_finite() {
-        for mut values in [
-            vec![f64::MAX, f64::MIN],
-            vec![f64::MIN_POSITIVE; 3],
-            vec![1e308, -1e308, 0.0],
-            vec![],
-        ] {
+        for mut values in
+            [vec![f64::MAX, f64::MIN], vec![f64::MIN_POSITIVE; 3], vec![1e308, -1e308, 0.0], vec![]]
+        {
             let scale = Scale::fit(&mut values);
-            assert!(
-                scale.center.is_finite() && scale.spread.is_finite() && scale.spread > 0.0,
-                "{scale:?}"
-            );
+            assert!(scale.center.is_finite() && scale.spread.is_finite() && scale.spread > 0.0, "{scale:?}");
             for value in [f64::MAX, f64::MIN, 0.0, -0.0, 1e-320] {
                 assert!(scale.apply(value).is_finite());
             }

@@ -42,10 +42,9 @@ impl fmt::Display for StateError {
                 "the detector's state has version {found}, this build reads up to {known}\n\
                  hint: use the build that wrote it or a newer one, or remove the state to learn anew"
             ),
-            StateError::Damaged { detail } => write!(
-                f,
-                "the detector's state is damaged: {detail}\nhint: remove the state to learn anew"
-            ),
+            StateError::Damaged { detail } => {
+                write!(f, "the detector's state is damaged: {detail}\nhint: remove the state to learn anew")
+            }
         }
     }
 }
@@ -64,23 +63,17 @@ pub(crate) fn seal(content: &impl Serialize) -> Vec<u8> {
 
 /// The content of what [`seal`] made.
 pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
-    let damaged = |detail: &str| StateError::Damaged {
-        detail: detail.to_owned(),
-    };
+    let damaged = |detail: &str| StateError::Damaged { detail: detail.to_owned() };
     let (&found, rest) = bytes.split_first().ok_or(StateError::Empty)?;
     match found {
         VERSION => {}
         0 => return Err(damaged("it has version 0, which never was")),
         _ => {
-            return Err(StateError::Newer {
-                found,
-                known: VERSION,
-            });
+            return Err(StateError::Newer { found, known: VERSION });
         }
     }
-    let (checksum, body) = rest
-        .split_at_checked(CHECKSUM_BYTES)
-        .ok_or_else(|| damaged("it ends within the checksum"))?;
+    let (checksum, body) =
+        rest.split_at_checked(CHECKSUM_BYTES).ok_or_else(|| damaged("it ends within the checksum"))?;
     if Sha256::digest(body)[..CHECKSUM_BYTES] != *checksum {
         return Err(damaged("the checksum is wrong"));
     }

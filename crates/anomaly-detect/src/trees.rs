@@ -18,9 +18,18 @@ const SAMPLE_SIZE: RangeInclusive<usize> = 2..=2048;
 /// Readings in one shingle.
 const SHINGLE: RangeInclusive<usize> = 1..=256;
 
-/// Above this many dimensions the trees compute their bounding boxes anew each time: keeping them takes about
-/// 8 bytes a dimension for each reading of each tree.
-const DIMENSIONS_WITH_KEPT_BOXES: usize = 64;
+/// Above this many dimensions bounding boxes are never kept, whatever was asked for: they would take hundreds of
+/// kilobytes a dimension.
+const DIMENSIONS_WITH_KEPT_BOXES: usize = 256;
+
+/// What becomes of the bounding boxes of a tree's branches, which every score and every update needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Boxes {
+    /// Kept: two to four times as fast. Up to 256 dimensions (features by shingle).
+    Kept,
+    /// Made anew each time: the state is two to six times smaller.
+    Recomputed,
+}
 
 /// What a forest cannot be built with: all that is wrong, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,42 +46,23 @@ impl OptionsError {
 
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the forest cannot be built: {}",
-            self.problems.join("; ")
-        )
+        write!(f, "the forest cannot be built: {}", self.problems.join("; "))
     }
 }
 
 impl std::error::Error for OptionsError {}
 
 /// Refuses sizes outside their ranges.
-pub(crate) fn check_sizes(
-    trees: usize,
-    sample_size: usize,
-    shingle: usize,
-) -> Result<(), OptionsError> {
-    let problems: Vec<String> = [
-        ("trees", trees, TREES),
-        ("sample size", sample_size, SAMPLE_SIZE),
-        ("shingle", shingle, SHINGLE),
-    ]
-    .into_iter()
-    .filter(|(_, value, range)| !range.contains(value))
-    .map(|(name, value, range)| {
-        format!(
-            "{name} is {value}, must be {} to {}",
-            range.start(),
-            range.end()
-        )
-    })
-    .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(OptionsError { problems })
-    }
+pub(crate) fn check_sizes(trees: usize, sample_size: usize, shingle: usize) -> Result<(), OptionsError> {
+    let problems: Vec<String> =
+        [("trees", trees, TREES), ("sample size", sample_size, SAMPLE_SIZE), ("shingle", shingle, SHINGLE)]
+            .into_iter()
+            .filter(|(_, value, range)| !range.contains(value))
+            .map(|(name, value, range)| {
+                format!("{name} is {value}, must be {} to {}", range.start(), range.end())
+            })
+            .collect();
+    if problems.is_empty() { Ok(()) } else { Err(OptionsError { problems }) }
 }
 
 /// How old readings fade from the sample.
@@ -95,6 +85,7 @@ pub(crate) struct Plan {
     pub(crate) sample_size: usize,
     pub(crate) seed: u64,
     pub(crate) fading: Fading,
+    pub(crate) boxes: Boxes,
 }
 
 /// A forest of random cut trees over points that are finite and of one width.
@@ -111,7 +102,7 @@ impl Trees {
             Fading::Never => (0.0, 1.0),
             Fading::TenSamples => (0.1 / plan.sample_size as f64, 0.125),
         };
-        let kept_boxes = plan.width * plan.shingle <= DIMENSIONS_WITH_KEPT_BOXES;
+        let kept_boxes = plan.boxes == Boxes::Kept && plan.width * plan.shingle <= DIMENSIONS_WITH_KEPT_BOXES;
         RandomCutForest::new(RandomCutForestOptions {
             dimensions: plan.width,
             shingle_size: plan.shingle,
@@ -126,18 +117,12 @@ impl Trees {
             ..RandomCutForestOptions::default()
         })
         .map(Trees)
-        .map_err(|e| OptionsError {
-            problems: vec![e.to_string()],
-        })
+        .map_err(|e| OptionsError { problems: vec![e.to_string()] })
     }
 
     /// How strange `point` would be as the next one: 0 to about 8 for trees of 256 points, 1 on average.
     pub(crate) fn score(&self, point: &[f32]) -> Result<f64, Inconsistent> {
-        self.0
-            .score(point)
-            .ok()
-            .filter(|score| score.is_finite())
-            .ok_or(Inconsistent)
+        self.0.score(point).ok().filter(|score| score.is_finite()).ok_or(Inconsistent)
     }
 
     pub(crate) fn learn(&mut self, point: &[f32]) -> Result<(), Inconsistent> {

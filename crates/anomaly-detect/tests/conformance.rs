@@ -1,0 +1,248 @@
+//! What every streaming detector has to hold, whatever is inside; a new one is added to `detectors`.
+
+use std::error::Error;
+
+use anomaly_detect::{Boxes, Detector, Forest, ForestOptions, InputError, StateError};
+use proptest::prelude::*;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The forests of the tests: small ones are quick, and meet the end of their sample and of their window early.
+fn detectors() -> Result<Vec<(&'static str, Forest)>, Box<dyn Error>> {
+    let small = ForestOptions { trees: 10, sample_size: 32, warmup: 20, seed: 5, ..ForestOptions::default() };
+    Ok(vec![
+        ("small", Forest::new(small)?),
+        ("without boxes", Forest::new(ForestOptions { boxes: Boxes::Recomputed, ..small })?),
+        ("no shingle", Forest::new(ForestOptions { shingle: 1, ..small })?),
+        ("long shingle", Forest::new(ForestOptions { shingle: 24, ..small })?),
+        ("least", Forest::new(ForestOptions { trees: 1, sample_size: 2, shingle: 1, warmup: 0, ..small })?),
+    ])
+}
+
+/// A number that looks random, the same for the same `n`: 0 (inclusive) to 1.
+fn noise(n: u64) -> f64 {
+    let mut x = n.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A daily wave with noise, in `width` features of very different units.
+fn reading(n: u64, width: usize) -> Vec<f64> {
+    (0..width)
+        .map(|feature| {
+            let unit = 1000f64.powi(feature as i32);
+            unit * (10.0 + (n as f64 / 8.0).sin() + 0.3 * noise(n * 31 + feature as u64))
+        })
+        .collect()
+}
+
+fn bits(score: Option<f64>) -> Option<u64> {
+    score.map(f64::to_bits)
+}
+
+#[test]
+fn scoring_does_not_learn() -> Outcome {
+    for (name, mut detector) in detectors()? {
+        for n in 0..150 {
+            detector.learn(&reading(n, 2))?;
+            let before = detector.save();
+            let first = detector.score(&[1e9, -3.0])?;
+            assert_eq!(bits(detector.score(&[1e9, -3.0])?), bits(first), "{name}");
+            assert!(detector.save() == before, "{name} changed by scoring after {n}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn saved_and_resumed_at_any_reading_goes_on_the_same() -> Outcome {
+    for (name, mut kept) in detectors()? {
+        let mut resumed = kept.clone();
+        // Whole numbers, so that equal points and the maps that count them are in the state.
+        let rows = (0..200).map(|n| [reading(n, 1)[0].round(), (n % 3) as f64]);
+        for (n, row) in rows.enumerate() {
+            assert_eq!(bits(resumed.score(&row)?), bits(kept.score(&row)?), "{name}, reading {n}");
+            kept.learn(&row)?;
+            resumed.learn(&row)?;
+            assert!(resumed.save() == kept.save(), "{name}, reading {n}");
+            resumed = Forest::load(&resumed.save())?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_first_scores_come_after_the_warm_up() -> Outcome {
+    let mut forest = Forest::new(ForestOptions { warmup: 40, shingle: 8, ..ForestOptions::default() })?;
+    for n in 0..60 {
+        assert_eq!(forest.score(&reading(n, 1))?.is_some(), n >= 40, "reading {n}");
+        forest.learn(&reading(n, 1))?;
+    }
+    assert_eq!(forest.readings_learned(), 60);
+    Ok(())
+}
+
+#[test]
+fn a_refused_reading_changes_nothing() -> Outcome {
+    for (name, mut detector) in detectors()? {
+        assert_eq!(detector.learn(&[]), Err(InputError::Empty), "{name}");
+        assert!(matches!(detector.learn(&vec![1.0; 10_001]), Err(InputError::TooWide { .. })), "{name}");
+        for n in 0..100 {
+            detector.learn(&reading(n, 2))?;
+        }
+        let before = detector.save();
+        for bad in [&[1.0][..], &[1.0, 2.0, 3.0], &[], &[f64::NAN, 1.0], &[1.0, f64::INFINITY]] {
+            assert!(detector.learn(bad).is_err() && detector.score(bad).is_err(), "{name}: {bad:?}");
+        }
+        assert_eq!(detector.score(&[1.0]), Err(InputError::Width { expected: 2, found: 1 }), "{name}");
+        let infinite = InputError::NotFinite { feature_idx: 1, value: f64::NEG_INFINITY };
+        assert_eq!(detector.score(&[1.0, f64::NEG_INFINITY]), Err(infinite), "{name}");
+        assert!(detector.save() == before, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_seed_decides() -> Outcome {
+    let scores = |seed| -> Result<Vec<Option<u64>>, Box<dyn Error>> {
+        let mut forest =
+            Forest::new(ForestOptions { trees: 5, sample_size: 32, seed, ..ForestOptions::default() })?;
+        (0..200)
+            .map(|n| {
+                let score = forest.score(&reading(n, 2))?;
+                forest.learn(&reading(n, 2))?;
+                Ok(bits(score))
+            })
+            .collect()
+    };
+    assert_eq!(scores(1)?, scores(1)?);
+    assert_ne!(scores(1)?, scores(2)?);
+    Ok(())
+}
+
+#[test]
+fn what_never_moves_is_harmless_and_its_first_move_is_strange() -> Outcome {
+    for value in [0.0, 17.0, -1e300] {
+        let mut forest = Forest::new(ForestOptions::default())?;
+        for _ in 0..600 {
+            forest.learn(&[value])?;
+            assert!(forest.score(&[value])?.is_none_or(f64::is_finite));
+        }
+        let (same, moved) = (forest.score(&[value])?, forest.score(&[value + value.abs().max(1.0)])?);
+        assert!(moved > same, "{value}: {same:?}, {moved:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_spike_outranks_the_noise_in_every_feature_whatever_its_unit() -> Outcome {
+    let width = 4;
+    for feature in 0..width {
+        let mut forest = Forest::new(ForestOptions { seed: 9, ..ForestOptions::default() })?;
+        let mut usual = Vec::new();
+        for n in 0..1500 {
+            let row = reading(n, width);
+            if n > 500 {
+                usual.extend(forest.score(&row)?);
+            }
+            forest.learn(&row)?;
+        }
+        let mut spike = reading(1500, width);
+        spike[feature] *= 1.6;
+        let spike = forest.score(&spike)?.ok_or("warm")?;
+        usual.sort_by(f64::total_cmp);
+        let rank = usual.partition_point(|&score| score < spike);
+        assert!(rank >= usual.len() - 1, "feature {feature}: {spike} has rank {rank} of {}", usual.len());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_change_of_scale_is_followed() -> Outcome {
+    // Feature 0 starts to vary a thousandfold; spikes in feature 1 must become visible again.
+    let mut forest = Forest::new(ForestOptions::default())?;
+    let row = |n: u64| match n {
+        0..2000 => vec![noise(n), noise(n + 7)],
+        _ => vec![1000.0 * noise(n), noise(n + 7)],
+    };
+    let mut usual = Vec::new();
+    for n in 0..4000 {
+        if n > 3500 {
+            usual.extend(forest.score(&row(n))?);
+        }
+        forest.learn(&row(n))?;
+    }
+    let largest = usual.iter().copied().fold(0.0, f64::max);
+    assert!(forest.score(&[500.0, 6.0])?.ok_or("warm")? > largest);
+    Ok(())
+}
+
+#[test]
+fn a_steep_ramp_never_leaves_the_forest_blind() -> Outcome {
+    let mut forest = Forest::new(ForestOptions { shingle: 1, ..ForestOptions::default() })?;
+    for n in 0..3000u32 {
+        let value = if n < 500 { noise(u64::from(n)) } else { f64::from(n - 500) * 1000.0 };
+        forest.learn(&[value])?;
+    }
+    let (inside, above) = (forest.score(&[2.4e6])?, forest.score(&[9e6])?);
+    assert!(above > inside, "{inside:?} {above:?}");
+    Ok(())
+}
+
+#[test]
+fn options_are_checked_all_at_once() {
+    let options = ForestOptions { trees: 0, sample_size: 1, shingle: 1000, ..ForestOptions::default() };
+    let problems = Forest::new(options).err().map(|e| e.problems().len());
+    assert_eq!(problems, Some(3));
+}
+
+#[test]
+fn damaged_state_is_an_error() -> Outcome {
+    let mut forest =
+        Forest::new(ForestOptions { trees: 3, sample_size: 8, warmup: 8, ..ForestOptions::default() })?;
+    for n in 0..40 {
+        forest.learn(&reading(n, 1))?;
+    }
+    let good = forest.save();
+    assert_eq!(Forest::load(&[]).err(), Some(StateError::Empty));
+    let newer = [&[2], &good[1..]].concat();
+    assert_eq!(Forest::load(&newer).err(), Some(StateError::Newer { found: 2, known: 1 }));
+    for cut in 1..good.len() {
+        assert!(matches!(Forest::load(&good[..cut]), Err(StateError::Damaged { .. })), "cut at {cut}");
+    }
+    for at in 1..good.len() {
+        let mut altered = good.clone();
+        altered[at] ^= 1 << (at % 8);
+        assert!(matches!(Forest::load(&altered), Err(StateError::Damaged { .. })), "altered at {at}");
+    }
+    assert!(Forest::load(&[&good[..], &[0]].concat()).is_err());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_finite_values_make_finite_scores(
+        rows in prop::collection::vec(prop::array::uniform2(prop_oneof![
+            any::<f64>().prop_filter("finite", |v| v.is_finite()),
+            Just(1e300), Just(-1e300), Just(f64::MAX), Just(f64::MIN), Just(0.0), Just(5e-324), -1.0..1.0,
+        ]), 1..300),
+        shingle in 1usize..5,
+    ) {
+        let options = ForestOptions { trees: 4, sample_size: 16, warmup: 8, shingle, ..ForestOptions::default() };
+        let mut forest = Forest::new(options).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        for (n, row) in rows.iter().enumerate() {
+            let score = forest.score(row).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(score.is_some(), n >= 8, "reading {}", n);
+            prop_assert!(score.is_none_or(|s| s.is_finite() && s >= 0.0));
+            forest.learn(row).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_loaded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Forest::load(&bytes).is_err());
+    }
+}

@@ -3,7 +3,9 @@
 //! Each subcommand is a module with an `Args` struct and a `run` function; this file only dispatches.
 
 mod bench;
+mod cargo;
 mod lint;
+mod python;
 mod record;
 mod render;
 mod test;

@@ -1,0 +1,1 @@
+//! `anomaly serve`: the endpoint that scores.

@@ -1,0 +1,52 @@
+//! `classify`: its role, and how the queue calls it.
+
+use anomaly_core::config::Config;
+
+use super::function::{self, Packaging, Stage};
+use super::{scored, tables};
+use crate::permission::{Statement, allow};
+use crate::stack::Resource;
+use crate::value::{attribute, map, reference};
+
+pub(super) fn resources(config: &Config, packaging: Packaging) -> Vec<Resource> {
+    let mut resources = function::resources(Stage::Classify, config, packaging, statements());
+    resources.push(source());
+    resources
+}
+
+/// `dynamodb:TransactWriteItems` is no IAM action: each write in the transaction is allowed by its own.
+fn statements() -> [Statement; 4] {
+    [
+        allow(
+            "TakeScored",
+            [
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ChangeMessageVisibility",
+            ],
+            [attribute(&format!("{}.Arn", scored::QUEUE))],
+        ),
+        allow(
+            "ReadAndWriteStates",
+            ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+            [tables::arn(tables::STATES)],
+        ),
+        allow("WriteTransitions", ["dynamodb:PutItem"], [tables::arn(tables::OUTBOX)]),
+        allow("KeepRejects", ["dynamodb:PutItem"], [tables::arn(tables::REJECTS)]),
+    ]
+}
+
+fn source() -> Resource {
+    Resource::new(
+        "ClassifySource",
+        "AWS::Lambda::EventSourceMapping",
+        map! {
+            "FunctionName": reference(&Stage::Classify.function()),
+            "EventSourceArn": attribute(&format!("{}.Arn", scored::QUEUE)),
+            "BatchSize": 1_u32,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        },
+    )
+    .because("One chunk a call: a failure concerns one message.")
+}

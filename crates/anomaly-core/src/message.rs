@@ -187,7 +187,7 @@ mod tests {
                 score: Some(1.0),
             }
         };
-        (0..80).flat_map(|i| classify(&policy, &mut state, &scored(i), "m").transitions).collect()
+        (0..100).flat_map(|i| classify(&policy, &mut state, &scored(i), "m").transitions).collect()
     }
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -209,10 +209,10 @@ mod tests {
               alert 0410a42e48f1413f transition 1"#]]
         .assert_eq(&text(&both[0]));
         expect![[r#"
-            RESOLVED webserver: slow at 2026-11-18T11:07:49Z
-              lasted 1 min 1 s, 52 anomalous readings
+            RESOLVED webserver: slow at 2026-11-18T11:08:09Z
+              lasted 1 min 21 s, 52 anomalous readings
               peak latency_ms 21 against 10 at 2026-11-18T11:06:49Z
-              latency_ms    4  ██████████████▁▁▂▁▁▂▁▁▂▁
+              latency_ms    6  ▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█
               cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               c           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               d           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
@@ -221,7 +221,7 @@ mod tests {
         .assert_eq(&text(&both[1]));
         expect![[r#"
             [CRITICAL] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:49Z 0410a42e48f1413f
-            [RESOLVED] webserver: slow, after 1 min 1 s, 2026-11-18T11:07:49Z 0410a42e48f1413f"#]]
+            [RESOLVED] webserver: slow, after 1 min 21 s, 2026-11-18T11:08:09Z 0410a42e48f1413f"#]]
         .assert_eq(&format!("{}\n{}", sms(&both[0]), sms(&both[1])));
     }
 

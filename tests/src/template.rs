@@ -1,0 +1,116 @@
+//! Our templates, read back.
+
+use anomaly_core::config::Config;
+use anomaly_provision::{PIPELINE_FILE, Target, render};
+use anyhow::{Context, Result};
+use serde_yaml_ng::Value;
+
+/// A configuration whose scores come from an endpoint, and which is otherwise the default.
+pub const ENDPOINT: &str = r#"
+[input]
+series = "/series"
+time = "/timestamp"
+features = ["/value"]
+[model]
+kind = "endpoint"
+endpoint = "scorer"
+"#;
+
+/// A configuration without a model.
+pub const NO_MODEL: &str = r#"
+[input]
+series = "/series"
+features = ["/value"]
+[model]
+kind = "none"
+[[rule]]
+name = "too-high"
+on = "value"
+method = { kind = "static", threshold = 3.0 }
+[source]
+shards = 2
+retention_hours = 24
+"#;
+
+/// The pipeline as plain CloudFormation, as text.
+///
+/// # Errors
+/// When `toml` is no valid configuration.
+pub fn pipeline(toml: &str) -> Result<String> {
+    let files = render(&Config::from_toml(toml)?, Target::Aws)?;
+    let file = files.into_iter().find(|file| file.name == PIPELINE_FILE);
+    Ok(file.context("the pipeline is rendered")?.text)
+}
+
+/// A template, looked at.
+#[derive(Debug)]
+pub struct Template(Value);
+
+impl Template {
+    /// Reads `text`.
+    ///
+    /// # Errors
+    /// When it is no YAML.
+    pub fn read(text: &str) -> Result<Self> {
+        Ok(Template(serde_yaml_ng::from_str(text)?))
+    }
+
+    /// The properties of the resource `logical`, `null` if there is none.
+    pub fn properties(&self, logical: &str) -> &Value {
+        &self.0["Resources"][logical]["Properties"]
+    }
+
+    /// Logical ids and properties of all resources of type `kind`.
+    pub fn of_type<'t>(&'t self, kind: &'t str) -> impl Iterator<Item = (&'t str, &'t Value)> {
+        let resources = self.0["Resources"].as_mapping().into_iter().flatten();
+        resources.filter_map(move |(name, resource)| {
+            (resource["Type"] == kind).then(|| Some((name.as_str()?, &resource["Properties"])))?
+        })
+    }
+
+    /// What the role `logical` may do.
+    pub fn permissions(&self, logical: &str) -> Vec<Permission> {
+        let policies = self.properties(logical)["Policies"].as_sequence().into_iter().flatten();
+        let statements =
+            policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"])).collect::<Vec<_>>();
+        statements.into_iter().flat_map(permissions).collect()
+    }
+}
+
+/// One action a role may take, and on what.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// `service:Action`.
+    pub action: String,
+    /// The resource as the template writes it, without the tag.
+    pub resource: String,
+}
+
+fn permissions(statement: &Value) -> Vec<Permission> {
+    let actions = list(&statement["Action"]).into_iter().map(written);
+    let resources: Vec<String> = list(&statement["Resource"]).into_iter().map(written).collect();
+    actions
+        .flat_map(|action| {
+            resources
+                .iter()
+                .map(move |resource| Permission { action: action.clone(), resource: resource.clone() })
+        })
+        .collect()
+}
+
+/// A list, or the one thing that stands for a list of one.
+fn list(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Sequence(items) => items.iter().collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    }
+}
+
+/// A string, with or without CloudFormation's tag in front.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Tagged(tagged) => written(&tagged.value),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,9 +1,183 @@
-//! `cargo xtask bench`: not written yet.
+//! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run.
+//!
+//! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime
+//! API, here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs
+//! alternate, so that whatever else the machine does falls on both, and medians are printed. Only
+//! the ratios carry over to another machine, and nothing is asserted: a time is not a test.
+//!
+//! Left out, for both: making the sandbox, fetching the code, the network.
 
-/// No arguments yet.
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+mod build;
+mod endpoint;
+mod event;
+mod function;
+mod python;
+mod runtime_api;
+mod table;
 
-pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("`cargo xtask bench` is not written yet")
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use build::Decoded;
+use endpoint::Endpoint;
+use function::Function;
+use python::Python;
+use table::{Row, Unit};
+
+/// What `cargo xtask bench` is told.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Print JSON, not a table.
+    #[arg(long)]
+    json: bool,
+    /// How many fresh processes of each function.
+    #[arg(long, default_value_t = 15)]
+    starts: usize,
+    /// How many warm batches for each figure of processor time; it is taken five times.
+    #[arg(long, default_value_t = 100)]
+    batches: u32,
+    /// Measure only the Python function.
+    #[arg(long)]
+    python_only: bool,
+}
+
+/// The series of processor times, whose median is printed.
+const ROUNDS: usize = 5;
+
+/// Measures and prints.
+#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let place = place()?;
+    let event = event::kinesis_batch();
+    let event_path = place.join("event.json");
+    std::fs::write(&event_path, &event)?;
+
+    let python = Python::prepare(&place)?;
+    let endpoint = Endpoint::start(&place)?;
+    let peer = endpoint.function(&place, "python", &python.interpreter(), &[python::bootstrap()]);
+    let ours = match args.python_only {
+        true => None,
+        false => Some(endpoint.function(&place, "ours", &build::invoke()?, &[])),
+    };
+
+    let peer_and_ours: Vec<&Function> = [Some(&peer), ours.as_ref()].into_iter().flatten().collect();
+    let mut measured = measure(&peer_and_ours, &event, args)?.into_iter();
+    let peer_measured = measured.next().context("nothing was measured")?;
+    let ours_measured = measured.next();
+    let (peer_zip, ours_zip) = (python.zip()?, ours.as_ref().map(|f| python.zip_of(&f.program)).transpose()?);
+    say("decoding");
+    let peer_decode = python.decode(&event_path)?;
+    let ours_decode = if args.python_only { None } else { Some(build::decode(&event_path)?) };
+
+    let rows = rows(ours_measured, &peer_measured, ours_zip, peer_zip, ours_decode, peer_decode);
+    let rendered = if args.json { table::json(&rows) } else { table::text(&rows) };
+    println!("{rendered}");
+    Ok(())
+}
+
+/// What was measured of one function.
+#[derive(Debug)]
+struct Measured {
+    start: Duration,
+    start_and_first: Duration,
+    batch: Duration,
+    peak_kb: u64,
+}
+
+fn measure(functions: &[&Function], event: &[u8], args: &Args) -> Result<Vec<Measured>> {
+    say(&format!("{} fresh processes of each function", args.starts));
+    let (mut starts, mut firsts) = (vec![Vec::new(); functions.len()], vec![Vec::new(); functions.len()]);
+    for _ in 0..args.starts {
+        for (i, function) in functions.iter().enumerate() {
+            let mut process = function.start()?;
+            starts[i].push(process.started_after);
+            process.invoke(event)?;
+            firsts[i].push(process.age());
+        }
+    }
+
+    say(&format!("{ROUNDS} times {} warm batches of each", args.batches));
+    let mut processes = functions.iter().map(|f| f.start()).collect::<Result<Vec<_>>>()?;
+    let mut batches = vec![Vec::new(); functions.len()];
+    for process in &mut processes {
+        process.invoke(event)?;
+    }
+    for _ in 0..ROUNDS {
+        for (i, process) in processes.iter_mut().enumerate() {
+            let before = process.cpu()?;
+            for _ in 0..args.batches {
+                process.invoke(event)?;
+            }
+            batches[i].push((process.cpu()? - before) / args.batches);
+        }
+    }
+    let peaks = processes.iter().map(|p| p.peak_kb()).collect::<Result<Vec<_>>>()?;
+
+    let each = starts.into_iter().zip(firsts).zip(batches).zip(peaks);
+    let measured = |(((start, first), batch), peak_kb)| {
+        Ok(Measured {
+            start: median(start)?,
+            start_and_first: median(first)?,
+            batch: median(batch)?,
+            peak_kb,
+        })
+    };
+    each.map(measured).collect()
+}
+
+fn rows(
+    ours: Option<Measured>,
+    peer: &Measured,
+    ours_zip: Option<u64>,
+    peer_zip: u64,
+    ours_decode: Option<Decoded>,
+    peer_decode: f64,
+) -> Vec<Row> {
+    let row = |measure, unit, pick: fn(&Measured) -> f64, expected| {
+        Row::new(measure, unit, ours.as_ref().map(pick), pick(peer), expected)
+    };
+    let mut rows = vec![
+        row("start-up to the first poll", Unit::Milliseconds, |m| ms(m.start), ">= 70x"),
+        row("start-up and first batch, TLS", Unit::Milliseconds, |m| ms(m.start_and_first), ">= 25x"),
+        row("CPU time, warm batch of 500", Unit::Milliseconds, |m| ms(m.batch), ""),
+        row("peak memory", Unit::Mebibytes, |m| m.peak_kb as f64 / 1024.0, "<= 12 MiB"),
+        Row::new("zip", Unit::Megabytes, ours_zip.map(|b| b as f64 / 1e6), peer_zip as f64 / 1e6, "<= 3 MB"),
+        Row::new("decode", Unit::RecordsPerSecond, ours_decode.map(|d| d.ours), peer_decode, ">= 10x"),
+    ];
+    if let Some(decoded) = ours_decode {
+        // The one row whose right side is not Python.
+        let beside = "decode, beside aws_lambda_events";
+        rows.push(Row::new(beside, Unit::RecordsPerSecond, Some(decoded.ours), decoded.stock, ">= 3x"));
+    }
+    rows
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn median(mut times: Vec<Duration>) -> Result<Duration> {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().context("--starts must be 1 or more")
+}
+
+/// Where everything of a run lies.
+fn place() -> Result<PathBuf> {
+    let place = workspace().join("target/bench");
+    std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    Ok(place)
+}
+
+/// The root of the workspace.
+fn workspace() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
+
+#[expect(clippy::print_stderr, reason = "progress for whoever waits")]
+fn say(line: &str) {
+    eprintln!("bench: {line}");
 }

@@ -175,7 +175,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 fn sleep_until_next_second() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let next = now.as_secs() + 1;
-    std::thread::sleep(Duration::from_secs(next).saturating_sub(now));
+    pause(Duration::from_secs(next).saturating_sub(now));
     next
 }
 
@@ -200,6 +200,14 @@ fn tempdir() -> Result<TempDir> {
     let path = std::env::temp_dir().join(format!("anomaly-record-{}", std::process::id()));
     fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     Ok(TempDir(path))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "load has a rhythm and a reading its second: time is the matter here"
+)]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 #[expect(clippy::print_stderr, reason = "progress for whoever waits")]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::pause;
 use super::random::Random;
 use super::server;
 
@@ -74,7 +75,7 @@ fn generate(address: SocketAddr, seed: u64, stop: &AtomicBool, sink: &Arc<Mutex<
         walk = wander(walk, gap, &mut random);
         due += Duration::from_secs_f64(gap);
         let file = file(&mut random);
-        thread::sleep(due.saturating_sub(began.elapsed()));
+        pause(due.saturating_sub(began.elapsed()));
         let (due, sink) = (began + due, Arc::clone(sink));
         thread::spawn(move || {
             let answered = ask(address, file, due + TIMEOUT);
@@ -113,7 +114,7 @@ fn ask(address: SocketAddr, file: usize, deadline: Instant) -> bool {
         if Instant::now() + RETRY >= deadline {
             return false;
         }
-        thread::sleep(RETRY);
+        pause(RETRY);
     }
 }
 
@@ -155,7 +156,7 @@ pub(super) fn trickle(address: SocketAddr, lasts: Duration, stop: &AtomicBool) {
         format!("GET {} HTTP/1.1\r\nHost: localhost\r\nX-Slow: {}", server::path(0), "s".repeat(1000));
     while !stop.load(Ordering::Relaxed) {
         let _ = send_slowly(address, request.as_bytes(), lasts, stop);
-        thread::sleep(RETRY);
+        pause(RETRY);
     }
 }
 
@@ -167,7 +168,7 @@ fn send_slowly(address: SocketAddr, request: &[u8], lasts: Duration, stop: &Atom
             break;
         }
         connection.write_all(&[*byte])?;
-        thread::sleep(Duration::from_millis(200));
+        pause(Duration::from_millis(200));
     }
     Ok(())
 }

@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::pause;
 use super::random::Random;
 
 /// For the labels.
@@ -83,7 +83,7 @@ impl Server {
             if Instant::now() > patience {
                 bail!("nginx does not listen on {}", self.address);
             }
-            thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
         self.disk.hold(&self.processes())
     }

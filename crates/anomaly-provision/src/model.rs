@@ -94,3 +94,48 @@ fn outputs() -> Vec<Output> {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn one_configuration_one_endpoint_two_outputs() {
+        let config = Config {
+            model: anomaly_core::config::Model { endpoint: Some("scorer".to_owned()), ..Default::default() },
+            ..Config::default()
+        };
+        let text = stack(&config).to_yaml();
+        let (_, resources) = text.split_once("\nResources:").expect("resources");
+        expect![[r#"
+
+              # Unnamed, so that a change makes a new one, moves the endpoint over, and only then deletes the old.
+              EndpointConfig:
+                Type: AWS::SageMaker::EndpointConfig
+                Properties:
+                  ProductionVariants:
+                    - VariantName: AllTraffic
+                      ModelName: !Ref ModelName
+                      InstanceType: !Ref InstanceType
+                      InitialInstanceCount: !Ref InitialInstanceCount
+                      InitialVariantWeight: 1
+
+              # Named: the pipeline finds it by name, so that neither stack waits for the other.
+              Endpoint:
+                Type: AWS::SageMaker::Endpoint
+                Properties:
+                  EndpointName: !Ref EndpointName
+                  EndpointConfigName: !GetAtt EndpointConfig.EndpointConfigName
+
+            Outputs:
+              EndpointUrl:
+                Description: Where rows are sent to be scored
+                Value: !Sub https://runtime.sagemaker.${AWS::Region}.${AWS::URLSuffix}/endpoints/${Endpoint.EndpointName}/invocations
+              EndpointName:
+                Description: The pipeline's parameter EndpointName
+                Value: !GetAtt Endpoint.EndpointName
+        "#]].assert_eq(resources);
+    }
+}

@@ -140,3 +140,6 @@ fn outputs() -> Vec<Output> {
         Output::new("PublishFunctionName", "Transition to messages", publish),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! What each function may do, what each is told, and that nothing is named that is not there.
+
+use std::collections::BTreeSet;
+
+use anomaly_core::config::{Config, ModelKind};
+use expect_test::{Expect, expect};
+
+use super::{Stage, plain, sam};
+use crate::environment;
+use crate::stack::Stack;
+use crate::value::{Entry, Value};
+use crate::{PlanError, Target, render};
+
+fn config(model: &str) -> Config {
+    let text = format!("[input]\nseries = \"/id\"\nfeatures = [\"/x\"]\n[model]\n{model}\n");
+    Config::from_toml(&text).expect("valid")
+}
+
+fn with_endpoint() -> Config {
+    config("kind = \"endpoint\"\nendpoint = \"scorer\"")
+}
+
+fn get<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, key| match value {
+        Value::Map(entries) => entries.iter().find(|entry| entry.key == *key).map(|entry| &entry.value),
+        _ => None,
+    })
+}
+
+fn items(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::List(items) => items.iter().collect(),
+        one => vec![one],
+    }
+}
+
+/// A scalar as the template writes it, without the tag's exclamation mark.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Call(_, argument) => shown(argument),
+        other => format!("{other:?}"),
+    }
+}
+
+/// One line a statement: the actions, the resources, and whether a condition holds them back.
+fn permissions(stack: &Stack, role: &str) -> String {
+    let role = stack.resources.iter().find(|resource| resource.id == role).expect("the role is there");
+    let policies = get(&role.properties, &["Policies"]).expect("policies");
+    let mut lines = Vec::new();
+    for policy in items(policies) {
+        for statement in items(get(policy, &["PolicyDocument", "Statement"]).expect("statements")) {
+            let field =
+                |key| items(get(statement, &[key]).expect(key)).into_iter().map(shown).collect::<Vec<_>>();
+            let mark = if get(statement, &["Condition"]).is_some() { " (condition)" } else { "" };
+            lines.push(format!("{} on {}{mark}\n", field("Action").join(", "), field("Resource").join(", ")));
+        }
+    }
+    lines.concat()
+}
+
+fn check(config: &Config, role: &str, expected: Expect) {
+    expected.assert_eq(&permissions(&plain(config), role));
+}
+
+#[test]
+fn invoke_reads_the_stream_asks_one_endpoint_and_queues() {
+    check(
+        &with_endpoint(),
+        "InvokeRole",
+        expect![[r#"
+        kinesis:DescribeStream, kinesis:DescribeStreamSummary, kinesis:GetRecords, kinesis:GetShardIterator, kinesis:ListShards on Records.Arn
+        kinesis:ListStreams on *
+        sagemaker:InvokeEndpoint on arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}
+        sqs:SendMessage on Scored.Arn
+        s3:PutObject on ${Dead.Arn}/aws/lambda/*
+        s3:ListBucket on Dead.Arn
+        logs:CreateLogStream, logs:PutLogEvents on InvokeLog.Arn
+    "#]],
+    );
+}
+
+#[test]
+fn without_an_endpoint_nobody_asks_sagemaker() {
+    let stack = plain(&config("kind = \"none\""));
+    assert!(!permissions(&stack, "InvokeRole").contains("sagemaker"));
+    assert!(!stack.to_yaml().contains("EndpointName"));
+}
+
+/// SageMaker's ARNs are in lower case.
+#[test]
+fn an_endpoint_with_capitals_is_allowed_in_lower_case_too() {
+    let stack = plain(&config("kind = \"endpoint\"\nendpoint = \"My-Scorer\""));
+    let role = permissions(&stack, "InvokeRole");
+    assert!(role.contains("endpoint/${EndpointName}, ") && role.contains("endpoint/my-scorer\n"), "{role}");
+}
+
+#[test]
+fn classify_takes_chunks_and_writes_three_tables() {
+    check(
+        &with_endpoint(),
+        "ClassifyRole",
+        expect![[r#"
+        sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes, sqs:ChangeMessageVisibility on Scored.Arn
+        dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:UpdateItem on States.Arn
+        dynamodb:PutItem on Outbox.Arn
+        dynamodb:PutItem on Rejects.Arn
+        logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
+    "#]],
+    );
+}
+
+#[test]
+fn publish_claims_marks_and_sends() {
+    check(
+        &with_endpoint(),
+        "PublishRole",
+        expect![[r#"
+        dynamodb:DescribeStream, dynamodb:GetRecords, dynamodb:GetShardIterator on Outbox.StreamArn
+        dynamodb:ListStreams on *
+        dynamodb:UpdateItem on Outbox.Arn
+        dynamodb:Query on ${Outbox.Arn}/index/pending
+        sns:Publish on Alerts
+        kms:GenerateDataKey*, kms:Decrypt on AlertsKey.Arn (condition)
+        sqs:SendMessage on SweepDlq.Arn
+        s3:PutObject on ${Dead.Arn}/aws/lambda/*
+        s3:ListBucket on Dead.Arn
+        logs:CreateLogStream, logs:PutLogEvents on PublishLog.Arn
+    "#]],
+    );
+}
+
+#[test]
+fn the_schedule_may_call_publish() {
+    check(
+        &with_endpoint(),
+        "SweepRole",
+        expect![[r#"
+        lambda:InvokeFunction on PublishFunction.Arn
+        sqs:SendMessage on SweepDlq.Arn
+    "#]],
+    );
+}
+
+/// The two list actions have no resource level; anything else on `*` would be too much.
+#[test]
+fn only_what_cannot_be_narrowed_is_on_everything() {
+    for stack in [plain(&with_endpoint()), sam(&with_endpoint())] {
+        let roles = stack.resources.iter().filter(|resource| resource.kind == "AWS::IAM::Role");
+        let lines: Vec<String> = roles.map(|role| permissions(&stack, &role.id)).collect();
+        let text = lines.concat();
+        let wide: BTreeSet<&str> = text.lines().filter(|line| line.contains(" on *")).collect();
+        assert_eq!(wide, BTreeSet::from(["dynamodb:ListStreams on *", "kinesis:ListStreams on *"]));
+        assert!(!stack.to_yaml().contains("ManagedPolicyArns"));
+    }
+}
+
+#[test]
+fn the_functions_are_told_what_they_read() {
+    let told = |config: &Config| {
+        let lines = Stage::ALL.map(|stage| {
+            let names: Vec<&str> =
+                environment::of(stage, config).iter().map(|variable| variable.name).collect();
+            format!("{}: {}\n", stage.name(), names.join(" "))
+        });
+        lines.concat()
+    };
+    expect![[r#"
+        invoke: ANOMALY_CONFIG QUEUE_URL ENDPOINT_NAME
+        classify: ANOMALY_CONFIG STATES_TABLE OUTBOX_TABLE REJECTS_TABLE
+        publish: OUTBOX_TABLE TOPIC_ARN
+    "#]]
+    .assert_eq(&told(&with_endpoint()));
+    assert!(!told(&config("kind = \"none\"")).contains("ENDPOINT_NAME"));
+}
+
+/// The names in `value` that `!Ref`, `!GetAtt` and `!Sub` look up.
+fn named(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Call("Sub", argument) => {
+            let text = shown(argument);
+            names.extend(
+                text.split("${").skip(1).filter_map(|rest| rest.split(['.', '}']).next().map(str::to_owned)),
+            );
+        }
+        Value::Call("Ref" | "GetAtt", argument) => {
+            names.extend(shown(argument).split('.').next().map(str::to_owned));
+        }
+        Value::Call(_, argument) => named(argument, names),
+        Value::List(items) => items.iter().for_each(|item| named(item, names)),
+        Value::Map(entries) => entries.iter().for_each(|entry| named(&entry.value, names)),
+        Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+    }
+}
+
+#[test]
+fn every_name_that_is_looked_up_is_there() {
+    for model in ["kind = \"none\"", "kind = \"endpoint\"\nendpoint = \"scorer\""].map(config) {
+        let mut stacks = vec![plain(&model), sam(&model)];
+        if model.model.kind == ModelKind::Endpoint {
+            stacks.push(crate::model::stack(&model));
+        }
+        for stack in stacks {
+            let top = Value::Map(stack.sections());
+            let ids = |section: &str| match get(&top, &[section]) {
+                Some(Value::Map(entries)) => entries.iter().map(|entry: &Entry| entry.key.clone()).collect(),
+                _ => Vec::new(),
+            };
+            let there: BTreeSet<String> = ["Parameters", "Resources"].into_iter().flat_map(ids).collect();
+            let mut looked_up = BTreeSet::new();
+            named(&top, &mut looked_up);
+            looked_up.retain(|name| !name.starts_with("AWS::") && !there.contains(name));
+            assert!(looked_up.is_empty(), "named but not there: {looked_up:?}");
+        }
+    }
+}
+
+fn refused(config: &Config, expected: Expect) {
+    let error: PlanError = render(config, Target::Sam).expect_err("is refused");
+    expected.assert_eq(&error.to_string());
+}
+
+#[test]
+fn everything_that_cannot_run_on_aws_is_said_at_once() {
+    let mut config = Config::from_toml("").expect("valid");
+    config.input.record_bytes_max = 10_485_760;
+    refused(
+        &config,
+        expect![[r#"
+        cannot render for AWS: 4 problems
+          input.series: not set; a stream has no file to name its series after: give a pointer such as "/series", or a constant name
+          input.features: empty; name at least one field that holds a number
+          input.record_bytes_max: 10485760 does not fit the event a function is called with; at most 4194304
+          model.kind: "embedded" cannot run on AWS yet; name a SageMaker endpoint (kind = "endpoint"), or judge the values (kind = "none")"#]],
+    );
+}
+
+#[test]
+fn an_endpoint_has_a_name_that_sagemaker_takes() {
+    let endpoint = |name: &str| config(&format!("kind = \"endpoint\"\nendpoint = \"{name}\""));
+    refused(
+        &endpoint("no_underscores"),
+        expect![[
+            r#"cannot render for AWS: model.endpoint: "no_underscores" is no name of an endpoint; 1 to 63 letters, digits and hyphens, with a letter or digit at both ends"#
+        ]],
+    );
+    for name in ["-a", "a-", &"a".repeat(64)] {
+        assert!(render(&endpoint(name), Target::Aws).is_err(), "{name}");
+    }
+    assert!(render(&endpoint(&"a".repeat(63)), Target::Aws).is_ok());
+}
+
+#[test]
+fn a_configuration_too_large_for_a_functions_environment_is_refused() {
+    let mut config = with_endpoint();
+    let template = config.rules[0].clone();
+    config.rules = (0..24)
+        .map(|n| anomaly_core::config::Rule { name: format!("rule-{n}"), ..template.clone() })
+        .collect();
+    refused(
+        &config,
+        expect![[r#"
+        cannot render for AWS: 2 problems
+          the environment of invoke: up to 5461 bytes, and Lambda takes 4096; shorten the configuration by 1365: fewer rules, shorter names
+          the environment of classify: up to 5733 bytes, and Lambda takes 4096; shorten the configuration by 1637: fewer rules, shorter names"#]],
+    );
+}
+
+#[test]
+fn larger_records_are_asked_of_the_stream() {
+    let mut config = with_endpoint();
+    assert!(!plain(&config).to_yaml().contains("MaxRecordSizeInKiB"));
+    config.input.record_bytes_max = 2_000_000;
+    assert!(plain(&config).to_yaml().contains("MaxRecordSizeInKiB: 1954\n"));
+}

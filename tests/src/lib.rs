@@ -9,6 +9,7 @@
 
 pub mod binaries;
 pub mod cloud;
+pub mod events;
 pub mod http;
 pub mod inbox;
 pub mod ministack;

@@ -24,8 +24,10 @@ use crate::binaries;
 use crate::poll;
 use crate::process::Owned;
 
-/// How long an invocation may take.
-const INVOKE_LIMIT: Duration = Duration::from_secs(60);
+/// How long an invocation may take, as the function is told.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// How long the test waits for it.
+const INVOKE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a function made of an event.
 #[derive(Debug)]
@@ -34,6 +36,19 @@ pub enum Outcome {
     Answered(Value),
     /// It reported a failure: Lambda would deliver the whole event again.
     Failed(Value),
+}
+
+impl Outcome {
+    /// The answer.
+    ///
+    /// # Errors
+    /// When there is none, because the function failed.
+    pub fn answered(self) -> Result<Value> {
+        match self {
+            Outcome::Answered(answer) => Ok(answer),
+            Outcome::Failed(failure) => bail!("the function failed: {failure}"),
+        }
+    }
 }
 
 /// One function's process, waiting for events.
@@ -176,7 +191,7 @@ async fn next(State(exchange): State<Arc<Exchange>>) -> Response {
 
 fn deadline_ms() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    (now + INVOKE_LIMIT).as_millis().to_string()
+    (now + DEADLINE).as_millis().to_string()
 }
 
 async fn outcome(

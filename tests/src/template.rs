@@ -27,6 +27,7 @@ kind = "none"
 name = "too-high"
 on = "value"
 method = { kind = "static", threshold = 3.0 }
+for = "1 of 1"
 [source]
 shards = 2
 retention_hours = 24
@@ -66,6 +67,11 @@ impl Template {
         resources.filter_map(move |(name, resource)| {
             (resource["Type"] == kind).then(|| Some((name.as_str()?, &resource["Properties"])))?
         })
+    }
+
+    /// The value the function `logical` gets for its environment variable `name`, as the template writes it.
+    pub fn variable(&self, logical: &str, name: &str) -> String {
+        written(&self.properties(logical)["Environment"]["Variables"][name])
     }
 
     /// What the role `logical` may do.

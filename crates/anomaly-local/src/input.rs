@@ -1,0 +1,584 @@
+//! Files and pipes to rows: CSV with a header or JSON lines, found out and read in bounded memory.
+//!
+//! ```no_run
+//! use anomaly_core::config::Input;
+//! use anomaly_local::input::{Rows, Source, Stop};
+//!
+//! for source in Source::all(&["history.csv".into()]) {
+//!     let mut rows = Rows::open(&source, &Input::default(), &Stop::default())?;
+//!     println!("{}: {}", source.name, rows.feature_names().join(", "));
+//!     while let Some(row) = rows.next() {
+//!         match row?.outcome {
+//!             Ok(reading) => println!("{} {:?}", reading.at, reading.features),
+//!             Err(reject) => println!("row {}: {}", reject.sequence, reject.reject),
+//!         }
+//!     }
+//! }
+//! # Ok::<(), anomaly_local::input::InputError>(())
+//! ```
+
+mod columns;
+mod mark;
+mod records;
+mod sniff;
+mod source;
+mod stream;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use anomaly_core::config::{Format, Input};
+use anomaly_core::decode::{Decoder, Role};
+use anomaly_core::fields::{Fields, Found, display_name};
+use anomaly_core::position::{Position, Sequence};
+use anomaly_core::reading::Reading;
+use anomaly_core::reject::Reject;
+use anomaly_core::time::Timestamp;
+use anomaly_core::wire::RejectV1;
+
+pub use mark::Mark;
+pub use source::Source;
+pub use stream::Stop;
+
+use columns::{Column, Kind};
+use mark::Span;
+use records::{Cells, Record, Records};
+
+/// Rows looked at to tell which columns hold numbers. A pipe is looked at only until a number was seen: its
+/// first row must not wait for its hundredth.
+const SAMPLE_ROWS: usize = 100;
+
+/// One row of an input, as a reading or as a reject, with its words as they stood there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its number, counting from 1; a header and blank lines are not counted.
+    pub number: u64,
+    /// The time as it is written in the input; the time that was given to it where the input has none.
+    pub timestamp: String,
+    /// The first feature as it is written in the input; empty if it is not there.
+    pub value: String,
+    /// What it is.
+    pub outcome: Result<Reading, Box<RejectV1>>,
+    /// Whether a line's end follows it. A file's last row may have none because it is still being written.
+    pub terminated: bool,
+}
+
+/// Why an input cannot be read, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputError {
+    /// The input.
+    pub input: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do, if that is known.
+    pub hint: Option<String>,
+}
+
+impl InputError {
+    pub(crate) fn new(input: &str, problem: impl fmt::Display) -> Self {
+        InputError { input: input.to_owned(), problem: problem.to_string(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.input, self.problem)?;
+        self.hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for InputError {}
+
+/// The rows of one input, in order, each read when it is asked for.
+pub struct Rows {
+    name: String,
+    records: Records,
+    /// Records that were looked at already.
+    pending: VecDeque<Record>,
+    input: Input,
+    notes: Vec<String>,
+    decoder: Decoder,
+    layout: Layout,
+    live: bool,
+    rows: u64,
+    /// The header or the first record, and the last one given out: what tells this file from another.
+    first: Span,
+    last: Option<Span>,
+    offset: u64,
+    bytes: Option<u64>,
+    failed: bool,
+}
+
+/// Where things stand in a record.
+enum Layout {
+    Csv { width: usize, slots: Vec<usize>, time: Option<usize>, value: usize },
+    Json { time_and_value: Fields, has_time: bool },
+}
+
+/// What was found at the beginning of an input.
+struct Head {
+    format: Format,
+    delimiter: u8,
+    columns: Vec<Column>,
+    span: Span,
+}
+
+impl Rows {
+    /// Opens `source`. What `input` leaves open (time, series, features) is found by name and content.
+    ///
+    /// # Errors
+    /// [`InputError`] if it cannot be read as rows of numbers at all, with everything that is missing.
+    pub fn open(source: &Source, input: &Input, stop: &Stop) -> Result<Rows, InputError> {
+        let opened = source.open(stop)?;
+        Self::begin(source, opened, input)
+    }
+
+    /// The rows of `from`, as [`Rows::open`] gives them of a pipe.
+    ///
+    /// # Errors
+    /// As [`Rows::open`].
+    pub fn read(
+        source: &Source,
+        from: impl Read + Send + 'static,
+        input: &Input,
+    ) -> Result<Rows, InputError> {
+        Self::begin(source, source::Opened { from: Box::new(from), bytes: None }, input)
+    }
+
+    /// Opens `source` behind `mark`, where an earlier run stopped; `input` is the one that run had completed
+    /// ([`Rows::input`]). `None` if it is not that file any more, only longer.
+    ///
+    /// # Errors
+    /// As [`Rows::open`].
+    pub fn resume(source: &Source, input: &Input, mark: &Mark) -> Result<Option<Rows>, InputError> {
+        let Some(path) = source.path() else { return Ok(None) };
+        let fail = |error| InputError::new(&source.name, format_args!("cannot be read: {error}"));
+        if !mark.is_of(path).map_err(fail)? {
+            return Ok(None);
+        }
+        let mut opened = source.open(&Stop::default())?;
+        let mut records = Records::new(opened.from, 0, input.record_bytes_max);
+        let head = head(source, input, &mut records)?;
+        opened.from = source::open_at(path, mark.offset).map_err(fail)?;
+        let records = Records::new(opened.from, mark.offset, input.record_bytes_max);
+        let mut rows = Self::build(source, input.clone(), head, records, opened.bytes)?;
+        (rows.rows, rows.offset, rows.last) = (mark.rows, mark.offset, Some(mark.last.clone()));
+        Ok(Some(rows))
+    }
+
+    fn begin(source: &Source, opened: source::Opened, input: &Input) -> Result<Rows, InputError> {
+        let mut records = Records::new(opened.from, 0, input.record_bytes_max);
+        let mut head = head(source, input, &mut records)?;
+        let enough = if opened.bytes.is_some() { SAMPLE_ROWS } else { 1 };
+        let pending = sample(source, &mut records, &mut head, enough)?;
+        let chosen = columns::choose(input, &head.columns, &source.series)
+            .map_err(|problem| no_numbers(source, problem, &head))?;
+        let notes = chosen.notes;
+        let mut rows = Self::build(source, chosen.input, head, records, opened.bytes)?;
+        rows.pending = pending;
+        rows.notes.splice(0..0, notes);
+        Ok(rows)
+    }
+
+    fn build(
+        source: &Source,
+        input: Input,
+        head: Head,
+        mut records: Records,
+        bytes: Option<u64>,
+    ) -> Result<Rows, InputError> {
+        let decoder = Decoder::new(&input).map_err(|problem| InputError::new(&source.name, problem))?;
+        let live = bytes.is_none();
+        let mut notes = Vec::new();
+        if input.time.is_none() {
+            let instead = if live { "the time of arrival" } else { "the row number, in seconds," };
+            notes.push(format!("no time column; {instead} stands for it"));
+        }
+        let layout = match head.format {
+            Format::Json => {
+                notes.extend(absent_fields(&decoder, &head.columns));
+                Layout::json(&input)
+            }
+            Format::Csv | Format::Auto => {
+                records.read_csv(head.delimiter);
+                records.expect_width(head.columns.len());
+                Layout::csv(source, &decoder, &head.columns)?
+            }
+        };
+        Ok(Rows {
+            name: source.name.clone(),
+            records,
+            pending: VecDeque::new(),
+            input,
+            notes,
+            decoder,
+            layout,
+            live,
+            rows: 0,
+            offset: 0,
+            first: head.span,
+            last: None,
+            bytes,
+            failed: false,
+        })
+    }
+
+    /// The input as it is read: `[input]` with everything named.
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// The features' names, in the order of the readings'.
+    pub fn feature_names(&self) -> &[String] {
+        self.decoder.feature_names()
+    }
+
+    /// What a person should know of how the input is read, one clause each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether rows come from a pipe, and cannot be read again.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Bytes read, and bytes there were when a file was opened.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        (self.offset, self.bytes)
+    }
+
+    /// Rows given out, those before a [`Rows::resume`] included.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The place behind the last row given out, to [`Rows::resume`] from; `None` for a pipe.
+    pub fn mark(&self) -> Option<Mark> {
+        if self.live {
+            return None;
+        }
+        let last = self.last.clone().unwrap_or_else(|| self.first.clone());
+        Some(Mark { offset: self.offset, rows: self.rows, first: self.first.clone(), last })
+    }
+
+    fn row(&mut self, record: Record) -> Row {
+        self.rows += 1;
+        self.offset = record.end;
+        self.last = Some(Span::of(&record));
+        let arrived = match self.live {
+            true => Timestamp::from_ms(now_ms()),
+            false => i64::try_from(self.rows).ok().and_then(|n| Timestamp::from_ms(n.saturating_mul(1000))),
+        };
+        let position = Position {
+            partition: self.name.clone(),
+            sequence: Sequence::from(self.rows),
+            sub: 0,
+            arrived: arrived.unwrap_or_default(),
+        };
+        let (time, value) = self.words(&record);
+        let timestamp = time.unwrap_or_else(|| position.arrived.to_string());
+        let outcome = self.decode(&record, position.clone());
+        let outcome = outcome.map_err(|reject| Box::new(rejected(reject, &position, &record)));
+        Row { number: self.rows, timestamp, value, outcome, terminated: record.terminated }
+    }
+
+    fn decode(&self, record: &Record, position: Position) -> Result<Reading, Reject> {
+        if let Some(oversize) = &record.oversize {
+            let limit = self.input.record_bytes_max as u64;
+            return Err(Reject::TooLarge { bytes: oversize.bytes, limit });
+        }
+        let mut reading = match &self.layout {
+            Layout::Json { .. } => self.decoder.json(record.bytes.trim_ascii(), position)?,
+            Layout::Csv { width, .. } if record.cells.len() != *width => {
+                return Err(Reject::Columns { expected: *width, found: record.cells.len() });
+            }
+            Layout::Csv { slots, .. } => {
+                self.decoder.check_size(record.bytes.len())?;
+                let cells: Vec<_> = slots.iter().map(|slot| text_at(&record.cells, *slot)).collect();
+                self.decoder.cells(cells.iter().map(Option::as_deref), position)?
+            }
+        };
+        // "The reading's own time where the source does not say", says `Position`.
+        if self.input.time.is_some() {
+            reading.position.arrived = reading.at;
+        }
+        Ok(reading)
+    }
+
+    /// The time (if records carry one) and the first feature, as they are written.
+    fn words(&self, record: &Record) -> (Option<String>, String) {
+        match &self.layout {
+            Layout::Csv { time, value, .. } => {
+                let text = |slot| text_at(&record.cells, slot).unwrap_or_default().into_owned();
+                (time.map(text), text(*value))
+            }
+            Layout::Json { time_and_value, has_time } => {
+                let found = time_and_value.pick(record.bytes.trim_ascii()).unwrap_or_default();
+                let mut texts = found.iter().map(|found| match found {
+                    Found::Text(text) => text.to_string(),
+                    Found::Number(number) => number.to_string(),
+                    Found::Absent | Found::Null | Found::Other(_) => String::new(),
+                });
+                let time = has_time.then(|| texts.next().unwrap_or_default());
+                (time, texts.next().unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let record = match self.pending.pop_front() {
+            Some(record) => Ok(Some(record)),
+            None => self.records.next(),
+        };
+        match record {
+            Ok(record) => record.map(|record| Ok(self.row(record))),
+            Err(error) => {
+                self.failed = true;
+                let problem = format!("row {} cannot be read: {error}", self.rows + 1);
+                Some(Err(InputError::new(&self.name, problem)))
+            }
+        }
+    }
+}
+
+fn text_at(cells: &Cells, slot: usize) -> Option<std::borrow::Cow<'_, str>> {
+    cells.get(slot).map(String::from_utf8_lossy)
+}
+
+fn rejected(reject: Reject, position: &Position, record: &Record) -> RejectV1 {
+    let mut rejected = RejectV1::new(reject, position, &record.bytes);
+    if let Some(oversize) = &record.oversize {
+        (rejected.bytes, rejected.sha256) = (oversize.bytes, oversize.sha256.clone());
+    }
+    rejected
+}
+
+#[allow(clippy::disallowed_methods, reason = "a pipe without a time column: arrival is the time")]
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default()
+}
+
+impl Layout {
+    fn json(input: &Input) -> Self {
+        let pointers = input.time.iter().chain(input.features.first()).map(String::as_str);
+        // The decoder was built from the same pointers.
+        let time_and_value = Fields::new(pointers).unwrap_or_default();
+        Layout::Json { time_and_value, has_time: input.time.is_some() }
+    }
+
+    fn csv(source: &Source, decoder: &Decoder, columns: &[Column]) -> Result<Self, InputError> {
+        let place = |name: &str| columns.iter().position(|c| c.name == name);
+        let (mut slots, mut problems, mut time, mut value) = (Vec::new(), Vec::new(), None, None);
+        for (role, name) in decoder.slots() {
+            match place(name) {
+                None => problems.push(columns::missing(name, columns)),
+                Some(_) if columns.iter().filter(|c| c.name == name).count() > 1 => {
+                    problems.push(format!("more than one column is named {name:?}"));
+                }
+                Some(slot) => {
+                    slots.push(slot);
+                    match role {
+                        Role::Time => time = Some(slot),
+                        Role::Feature => value = value.or(Some(slot)),
+                        Role::Series => {}
+                    }
+                }
+            }
+        }
+        match value {
+            Some(value) if problems.is_empty() => {
+                Ok(Layout::Csv { width: columns.len(), slots, time, value })
+            }
+            _ => Err(InputError::new(&source.name, problems.join("; "))),
+        }
+    }
+}
+
+/// Looks at the beginning of an input, and takes the header of a CSV.
+fn head(source: &Source, input: &Input, records: &mut Records) -> Result<Head, InputError> {
+    let fail = |problem: &str| InputError::new(&source.name, problem);
+    let unreadable = |error: std::io::Error| fail(&format!("cannot be read: {error}"));
+    if records.peek(sniff::BOM.len()).map_err(unreadable)?.starts_with(sniff::BOM) {
+        records.skip(sniff::BOM.len());
+    }
+    let start = records.peek(4096).map_err(unreadable)?;
+    if start.is_empty() {
+        return Err(fail("it is empty"));
+    }
+    let path = source.path().map(|_| source.name.as_str());
+    let format =
+        sniff::form(start, input.format, path).map_err(|wrong| fail(&wrong.what).hint(wrong.hint))?;
+    if format == Format::Json {
+        return Ok(Head { format, delimiter: b',', columns: Vec::new(), span: Span::default() });
+    }
+    let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
+    let delimiter = sniff::delimiter(line);
+    records.read_csv(delimiter);
+    let header = records.next().map_err(unreadable)?.ok_or_else(|| fail("it is empty"))?;
+    let names: Vec<String> =
+        header.cells.iter().map(|cell| String::from_utf8_lossy(cell.trim_ascii()).into_owned()).collect();
+    if header.oversize.is_some() {
+        return Err(fail("its header is larger than input.record_bytes_max"));
+    }
+    if names.iter().any(|name| name.chars().any(|c| c.is_control() && !c.is_whitespace())) {
+        return Err(fail("it is not text (control characters stand in its first line)"));
+    }
+    if names.iter().all(|name| matches!(Kind::of(name), Kind::Number | Kind::Time)) {
+        return Err(no_header(source, &names));
+    }
+    records.expect_width(names.len());
+    let columns = names.iter().map(|name| Column::new(name)).collect();
+    Ok(Head { format, delimiter, columns, span: Span::of(&header) })
+}
+
+fn no_header(source: &Source, names: &[String]) -> InputError {
+    let header = match names.len() {
+        1 => "value".to_owned(),
+        2 => "timestamp,value".to_owned(),
+        n => format!("timestamp,{}", (1..n).map(|i| format!("value{i}")).collect::<Vec<_>>().join(",")),
+    };
+    let found = names.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let error = InputError::new(&source.name, format_args!("it has no header; its first line is: {found}"));
+    match source.path() {
+        Some(_) => error.hint(format!("(echo {header}; cat '{}') | anomaly detect -", source.name)),
+        None => error.hint(format!("send the columns' names first: {header}")),
+    }
+}
+
+/// Reads ahead to see what columns hold.
+fn sample(
+    source: &Source,
+    records: &mut Records,
+    head: &mut Head,
+    enough: usize,
+) -> Result<VecDeque<Record>, InputError> {
+    let mut seen = VecDeque::new();
+    let mut with_numbers = 0;
+    while with_numbers < enough && seen.len() < SAMPLE_ROWS {
+        let record = records.next();
+        let record =
+            record.map_err(|e| InputError::new(&source.name, format_args!("cannot be read: {e}")))?;
+        let Some(record) = record else { break };
+        with_numbers += usize::from(match head.format {
+            Format::Json => see_fields(&mut head.columns, &record.bytes),
+            Format::Csv | Format::Auto => see_cells(&mut head.columns, &record.cells),
+        });
+        seen.push_back(record);
+    }
+    match seen.front() {
+        None => Err(InputError::new(&source.name, "it has a header and no rows")),
+        Some(first) => {
+            if head.format == Format::Json {
+                head.span = Span::of(first);
+            }
+            Ok(seen)
+        }
+    }
+}
+
+fn see_cells(columns: &mut [Column], cells: &Cells) -> bool {
+    if columns.len() != cells.len() {
+        return false;
+    }
+    let kinds = cells.iter().map(|cell| Kind::of(&String::from_utf8_lossy(cell)));
+    columns.iter_mut().zip(kinds).fold(false, |any, (column, kind)| {
+        column.saw(kind);
+        any || kind == Kind::Number
+    })
+}
+
+fn see_fields(columns: &mut Vec<Column>, record: &[u8]) -> bool {
+    let fields = top_level(record);
+    fields.into_iter().fold(false, |any, (name, kind)| {
+        let index = columns.iter().position(|c| c.name == name).unwrap_or_else(|| {
+            columns.push(Column::new(&name));
+            columns.len() - 1
+        });
+        columns[index].saw(kind);
+        any || kind == Kind::Number
+    })
+}
+
+/// The fields of a JSON object and what they hold, in their order; none if it is no object.
+fn top_level(record: &[u8]) -> Vec<(String, Kind)> {
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    struct Ordered;
+    impl<'de> Visitor<'de> for Ordered {
+        type Value = Vec<(String, Kind)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
+                let kind = match value {
+                    serde_json::Value::Null => Kind::Empty,
+                    serde_json::Value::Number(_) => Kind::Number,
+                    serde_json::Value::String(text) => match Kind::of(&text) {
+                        Kind::Number => Kind::Other,
+                        kind => kind,
+                    },
+                    _ => Kind::Other,
+                };
+                fields.push((name, kind));
+            }
+            Ok(fields)
+        }
+    }
+    serde_json::Deserializer::from_slice(record).deserialize_map(Ordered).unwrap_or_default()
+}
+
+fn no_numbers(source: &Source, problem: String, head: &Head) -> InputError {
+    let error = InputError::new(&source.name, problem);
+    match head.format {
+        Format::Json => error.hint("name nested fields by JSON pointers: --value /metrics/latency"),
+        Format::Csv | Format::Auto => error,
+    }
+}
+
+/// A word on top-level fields that no sampled record has; later ones may.
+fn absent_fields(decoder: &Decoder, columns: &[Column]) -> Vec<String> {
+    let known =
+        |name: &str| columns.is_empty() || name.contains('/') || columns.iter().any(|c| c.name == name);
+    let absent = decoder.slots().filter(|(_, name)| !known(name));
+    absent.map(|(_, name)| columns::missing(name, columns).replace("column", "field")).collect()
+}
+
+/// How an input is read, for people: `time ts, series by host, features a, b`.
+pub fn describe(input: &Input) -> String {
+    let time = input.time.as_deref().map_or_else(|| "none".to_owned(), display_name);
+    let series = match input.series.strip_prefix('/') {
+        Some(_) => format!("by {}", display_name(&input.series)),
+        None => input.series.clone(),
+    };
+    let features: Vec<String> = input.features.iter().map(|f| display_name(f)).collect();
+    let shown = features.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+    let more = if features.len() > 8 { format!(" and {} more", features.len() - 8) } else { String::new() };
+    format!("time {time}; series {series}; features {shown}{more}")
+}
+
+/// Whether `path` is the name of standard input, `-`.
+pub fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+#[cfg(test)]
+mod tests;

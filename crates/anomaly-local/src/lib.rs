@@ -1,0 +1,9 @@
+//! The pipeline on one machine: files and pipes in, alerts out, state on disk; and the SageMaker-compatible
+//! server.
+//!
+//! Decisions are `anomaly-core`'s and scores are `anomaly-detect`'s; this crate reads, writes and carries on
+//! where it stopped. It refuses to know the terminal: whoever runs it says where alerts and notes go.
+//!
+//! Start with [`input::Rows`].
+
+pub mod input;

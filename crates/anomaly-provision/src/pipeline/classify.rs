@@ -14,7 +14,8 @@ pub(super) fn resources(config: &Config, packaging: Packaging) -> Vec<Resource> 
     resources
 }
 
-/// `dynamodb:TransactWriteItems` is no IAM action: each write in the transaction is allowed by its own.
+/// `dynamodb:TransactWriteItems` is no IAM action: each part of the transaction is allowed by its own, the
+/// check that a state is still what was read by `ConditionCheckItem`. `BatchWriteItem` is one.
 fn statements() -> [Statement; 4] {
     [
         allow(
@@ -29,11 +30,11 @@ fn statements() -> [Statement; 4] {
         ),
         allow(
             "ReadAndWriteStates",
-            ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+            ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem"],
             [tables::arn(tables::STATES)],
         ),
         allow("WriteTransitions", ["dynamodb:PutItem"], [tables::arn(tables::OUTBOX)]),
-        allow("KeepRejects", ["dynamodb:PutItem"], [tables::arn(tables::REJECTS)]),
+        allow("KeepRejects", ["dynamodb:BatchWriteItem"], [tables::arn(tables::REJECTS)]),
     ]
 }
 

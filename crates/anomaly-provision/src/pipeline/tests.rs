@@ -101,12 +101,12 @@ fn classify_takes_chunks_and_writes_three_tables() {
         &with_endpoint(),
         "ClassifyRole",
         expect![[r#"
-        sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes, sqs:ChangeMessageVisibility on Scored.Arn
-        dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:UpdateItem on States.Arn
-        dynamodb:PutItem on Outbox.Arn
-        dynamodb:PutItem on Rejects.Arn
-        logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
-    "#]],
+            sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes, sqs:ChangeMessageVisibility on Scored.Arn
+            dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
+            dynamodb:PutItem on Outbox.Arn
+            dynamodb:BatchWriteItem on Rejects.Arn
+            logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
+        "#]],
     );
 }
 

@@ -7,3 +7,4 @@
 //! Start with [`input::Rows`].
 
 pub mod input;
+pub mod serve;

@@ -1,0 +1,242 @@
+//! A frozen model as a SageMaker endpoint over HTTP: what the AWS SDK, `boto3` and SageMaker itself can call.
+//!
+//! | path | who calls it | what a bad request gets |
+//! |---|---|---|
+//! | `GET /ping` | SageMaker, to see whether the container is up | |
+//! | `POST /invocations` | SageMaker, in front of the container | the container's own status (400, 415) and the reason as text |
+//! | `POST /endpoints/NAME/invocations` | the runtime API: SDKs with an endpoint URL | what SageMaker makes of that: 424 `ModelError` with `OriginalStatusCode` and `OriginalMessage` |
+//!
+//! A body of more than 6,291,456 bytes gets 413 on both, because SageMaker refuses it before the container sees
+//! it; an endpoint of another name gets 400 `ValidationError`. Bodies are those of SageMaker's Random Cut Forest:
+//! `text/csv`, `application/json` and `application/jsonlines` in, JSON (or, if accepted, JSON lines) out.
+//!
+//! Not behind a wall: no signature is checked, and whoever reaches the port can score.
+
+mod answer;
+pub mod fault;
+mod request;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anomaly_detect::Model;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use futures_util::StreamExt;
+use tokio::net::TcpListener;
+
+use answer::{Answer, Problem, Speaker};
+use fault::{Fault, Kind};
+use request::Format;
+
+/// The largest body either way, as in the runtime API's model.
+///
+/// Source: facts of the service in botocore 1.43, `sagemaker-runtime`, `BodyBlob`.
+pub const BODY_BYTES_MAX: usize = 6_291_456;
+
+/// How much of a too large body is still read, so that the client gets to read the answer rather than a reset.
+const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
+/// How long a client may take over its body; SageMaker itself waits 60 s for the whole answer.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How the endpoint behaves. The default answers to every name and has no faults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServeOptions {
+    /// The only endpoint name that is answered on the runtime path; any, if `None`.
+    pub endpoint_name: Option<String>,
+    /// Faults to play, in the order in which they are asked; the first that is due decides. Fixed from the start.
+    pub faults: Vec<Fault>,
+    /// How long requests in flight may take after the shutdown. SageMaker kills a container 30 s after SIGTERM.
+    pub drain_max: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        ServeOptions { endpoint_name: None, faults: Vec::new(), drain_max: Duration::from_secs(25) }
+    }
+}
+
+/// What was served, once it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Requests for scores, good and bad.
+    pub requests: u64,
+    /// Rows scored.
+    pub rows: u64,
+    /// Whether all requests in flight were answered before the end.
+    pub drained: bool,
+}
+
+/// Serves `model` on `listener` until `shutdown` is ready; then takes no more connections, answers what is in
+/// flight and returns.
+///
+/// # Errors
+/// Those of the listener.
+pub async fn serve(
+    model: Model,
+    options: ServeOptions,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Served> {
+    let drain_max = options.drain_max;
+    let endpoint = Arc::new(Endpoint {
+        model: Arc::new(model),
+        options,
+        requests: AtomicU64::new(0),
+        rows: AtomicU64::new(0),
+    });
+    let (announce, announced) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, router(endpoint.clone())).with_graceful_shutdown(async {
+        shutdown.await;
+        // The receiver is gone only if serving is over already.
+        let _ = announce.send(());
+    });
+    let too_long = async {
+        match announced.await {
+            Ok(()) => tokio::time::sleep(drain_max).await,
+            // The server ended by itself and says why.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let drained = tokio::select! {
+        ended = server => ended.map(|()| true)?,
+        () = too_long => false,
+    };
+    Ok(Served {
+        requests: endpoint.requests.load(Ordering::Relaxed),
+        rows: endpoint.rows.load(Ordering::Relaxed),
+        drained,
+    })
+}
+
+/// Ready once the process is asked to end: by SIGTERM, or from the keyboard.
+///
+/// From the return of this function on the signals no longer end the process by themselves, so call it before
+/// telling anyone that the server is up.
+///
+/// # Errors
+/// If the handlers cannot be installed.
+pub fn until_terminated() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    })
+}
+
+struct Endpoint {
+    model: Arc<Model>,
+    options: ServeOptions,
+    requests: AtomicU64,
+    rows: AtomicU64,
+}
+
+fn router(endpoint: Arc<Endpoint>) -> Router {
+    Router::new()
+        .route("/ping", get(|| async { StatusCode::OK }))
+        .route("/invocations", post(invoke_container))
+        .route("/endpoints/{name}/invocations", post(invoke_endpoint))
+        .with_state(endpoint)
+}
+
+async fn invoke_container(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
+    endpoint.respond(request, Speaker::Container).await
+}
+
+async fn invoke_endpoint(
+    State(endpoint): State<Arc<Endpoint>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    match &endpoint.options.endpoint_name {
+        Some(known) if *known != name => {
+            answer::problem(&Problem::OtherEndpoint { name }, Speaker::SageMaker)
+        }
+        _ => endpoint.respond(request, Speaker::SageMaker).await,
+    }
+}
+
+impl Endpoint {
+    async fn respond(&self, request: Request, speaker: Speaker) -> Response {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let faults = &self.options.faults;
+        tokio::time::sleep(fault::delay(faults, number)).await;
+        let due = fault::due(faults, number);
+        match self.answer(request, due).await {
+            Ok(answer) => answer::scores(&answer),
+            Err(problem) => answer::problem(&problem, speaker),
+        }
+    }
+
+    async fn answer(&self, request: Request, due: Option<Kind>) -> Result<Answer, Problem> {
+        let (parts, body) = request.into_parts();
+        let lines = answer::lines_accepted(text(&parts.headers, ACCEPT));
+        // Read whatever the answer will be: a client that is still writing would not see it.
+        let body = read(&parts.headers, body).await?;
+        match due {
+            Some(Kind::Throttle) => return Err(Problem::Throttled),
+            Some(Kind::ModelError) => return Err(Problem::ModelFailed),
+            Some(Kind::Internal) => return Err(Problem::Internal),
+            Some(Kind::WrongCount | Kind::Slow(_)) | None => {}
+        }
+        let format = request::format(text(&parts.headers, CONTENT_TYPE))?;
+        let model = self.model.clone();
+        // Scoring is arithmetic, milliseconds to seconds of it: not on the threads that answer pings.
+        let mut scores = tokio::task::spawn_blocking(move || score(&model, format, &body))
+            .await
+            .map_err(|_| Problem::ModelFailed)??;
+        self.rows.fetch_add(scores.len() as u64, Ordering::Relaxed);
+        if due == Some(Kind::WrongCount) {
+            scores.pop();
+        }
+        Ok(Answer { scores, lines })
+    }
+}
+
+/// The scores of a body's rows, in order.
+fn score(model: &Model, format: Format, body: &[u8]) -> Result<Vec<f64>, Problem> {
+    let rows = request::rows(format, body, model.features())?;
+    rows.iter()
+        .enumerate()
+        .map(|(row_idx, row)| {
+            let refused = |e| Problem::Rows(format!("row {}: {e}", row_idx + 1));
+            model.score(row).map_err(refused)
+        })
+        .collect()
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// The whole body, if it is small and quick enough.
+async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+    let announced = text(headers, CONTENT_LENGTH).parse().unwrap_or(0);
+    let reading = async {
+        let (mut bytes, mut count) = (Vec::with_capacity(BODY_BYTES_MAX.min(announced)), 0);
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Problem::BodyCutShort)?;
+            count += chunk.len();
+            match count {
+                0..=BODY_BYTES_MAX => bytes.extend_from_slice(&chunk),
+                _ if count <= DISCARDED_BYTES_MAX => bytes = Vec::new(),
+                _ => break,
+            }
+        }
+        if count > BODY_BYTES_MAX { Err(Problem::TooLarge) } else { Ok(bytes) }
+    };
+    tokio::time::timeout(BODY_TIME_MAX, reading).await.unwrap_or(Err(Problem::TooSlow))
+}

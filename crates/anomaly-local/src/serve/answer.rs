@@ -1,0 +1,170 @@
+//! From scores and problems to HTTP, as the container says them and as SageMaker passes them on.
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::BODY_BYTES_MAX;
+
+const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// Who answers: the same problem looks different from within the container and through the runtime API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    Container,
+    SageMaker,
+}
+
+/// Scores in the order of the rows.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) scores: Vec<f64>,
+    pub(crate) lines: bool,
+}
+
+/// Why there are no scores.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The rows cannot be read or scored; why, with row and column.
+    Rows(String),
+    /// A format that is not spoken here.
+    ContentType { found: String },
+    /// The body is larger than SageMaker lets through.
+    TooLarge,
+    /// The body did not arrive in time.
+    TooSlow,
+    /// The connection broke before the body was whole.
+    BodyCutShort,
+    /// The endpoint has another name.
+    OtherEndpoint { name: String },
+    /// A fault: throttled by SageMaker.
+    Throttled,
+    /// A fault of the container, played or real.
+    ModelFailed,
+    /// A fault: SageMaker itself failed.
+    Internal,
+}
+
+/// Whether the scores are wanted as JSON lines; whoever accepts anything gets JSON.
+pub(crate) fn lines_accepted(accept: &str) -> bool {
+    accept.split(',').any(|kind| {
+        let essence = kind.split(';').next().unwrap_or("").trim();
+        essence.eq_ignore_ascii_case("application/jsonlines")
+    })
+}
+
+/// `{"scores":[{"score":0.5},…]}`, or one `{"score":0.5}` a line.
+///
+/// Scores are written with the fewest digits that read back to the same bits.
+pub(crate) fn scores(answer: &Answer) -> Response {
+    let scores: Vec<Score> = answer.scores.iter().map(|&score| Score { score }).collect();
+    let (kind, body) = match answer.lines {
+        true => ("application/jsonlines", scores.iter().map(|score| json(score) + "\n").collect()),
+        false => ("application/json", json(&Scores { scores })),
+    };
+    let mut response = respond(StatusCode::OK, kind, body);
+    response.headers_mut().insert(VARIANT, HeaderValue::from_static("AllTraffic"));
+    response
+}
+
+#[derive(Serialize)]
+struct Scores {
+    scores: Vec<Score>,
+}
+
+#[derive(Serialize)]
+struct Score {
+    score: f64,
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("finite numbers under fixed names can be written")
+}
+
+/// A problem, as `speaker` says it.
+pub(crate) fn problem(problem: &Problem, speaker: Speaker) -> Response {
+    // Refused by SageMaker's front before a container could see it; without an error type, as the real one.
+    if let Problem::TooLarge = problem {
+        return text(StatusCode::PAYLOAD_TOO_LARGE, &reason(problem));
+    }
+    let status = container_status(problem);
+    match (speaker, problem) {
+        (Speaker::Container, _) => text(status, &reason(problem)),
+        (Speaker::SageMaker, Problem::Throttled) => {
+            // The real one has no message either, and SDKs must not stumble over it.
+            error(StatusCode::BAD_REQUEST, "ThrottlingException", &json!({ "Message": null }))
+        }
+        (Speaker::SageMaker, Problem::Internal) => {
+            let body = json!({ "Message": reason(problem) });
+            error(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", &body)
+        }
+        (Speaker::SageMaker, Problem::OtherEndpoint { .. }) => {
+            let body = json!({ "Message": reason(problem) });
+            error(StatusCode::BAD_REQUEST, "ValidationError", &body)
+        }
+        (Speaker::SageMaker, _) => model_error(status, &reason(problem)),
+    }
+}
+
+/// What SageMaker makes of a container's 4xx and 5xx.
+fn model_error(original: StatusCode, reason: &str) -> Response {
+    let side = if original.is_client_error() { "client" } else { "server" };
+    let body = json!({
+        "Message": format!("Received {side} error ({}) from primary with message \"{reason}\".", original.as_u16()),
+        "OriginalMessage": reason,
+        "OriginalStatusCode": original.as_u16(),
+        "LogStreamArn": "",
+    });
+    error(StatusCode::FAILED_DEPENDENCY, "ModelError", &body)
+}
+
+fn container_status(problem: &Problem) -> StatusCode {
+    match problem {
+        Problem::Rows(_) | Problem::BodyCutShort | Problem::OtherEndpoint { .. } => StatusCode::BAD_REQUEST,
+        Problem::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Problem::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Problem::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        Problem::ModelFailed | Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn reason(problem: &Problem) -> String {
+    match problem {
+        Problem::Rows(reason) => reason.clone(),
+        Problem::ContentType { found } if found.is_empty() => {
+            "no content type: text/csv, application/json or application/jsonlines is needed".to_owned()
+        }
+        Problem::ContentType { found } => {
+            format!("content type {found:?} is none of text/csv, application/json and application/jsonlines")
+        }
+        Problem::TooLarge => format!("HTTP content length exceeded {BODY_BYTES_MAX} bytes."),
+        Problem::TooSlow => "the body did not arrive in time".to_owned(),
+        Problem::BodyCutShort => "the body was cut short".to_owned(),
+        Problem::OtherEndpoint { name } => format!("Endpoint {name} of account 000000000000 not found."),
+        Problem::Throttled => "too many requests".to_owned(),
+        Problem::ModelFailed => "the model failed".to_owned(),
+        Problem::Internal => "An internal failure occurred.".to_owned(),
+    }
+}
+
+fn error(status: StatusCode, kind: &'static str, body: &Value) -> Response {
+    let mut response = respond(status, "application/json", body.to_string());
+    response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn text(status: StatusCode, reason: &str) -> Response {
+    respond(status, "text/plain; charset=utf-8", format!("{reason}\n"))
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,296 @@
+//! From a request's body to rows of numbers, or to a reason that names row and column.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::answer::Problem;
+
+/// How a body is written. Source: Amazon SageMaker AI developer guide, "RCF response formats" and "Common data
+/// formats for inference".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One row a line, no header.
+    Csv,
+    /// `{"instances": [{"features": [1.5, 16.0]}, …]}`, or with `{"data": {"features": {"values": [1.5, 16.0]}}}`.
+    Json,
+    /// One such instance a line.
+    JsonLines,
+}
+
+/// The format of a content type, whose parameters (`; label_size=0`, `; charset=utf-8`) change nothing.
+pub(crate) fn format(content_type: &str) -> Result<Format, Problem> {
+    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "text/csv" => Ok(Format::Csv),
+        "application/json" => Ok(Format::Json),
+        "application/jsonlines" | "application/x-jsonlines" => Ok(Format::JsonLines),
+        _ => Err(Problem::ContentType { found: content_type.to_owned() }),
+    }
+}
+
+/// The rows of `body`, at least one, each with a finite value for every one of `features`, in their order.
+pub(crate) fn rows(format: Format, body: &[u8], features: &[String]) -> Result<Vec<Vec<f64>>, Problem> {
+    let text = std::str::from_utf8(body).map_err(|e| {
+        Problem::Rows(format!("the body is not UTF-8: byte {} belongs to no character", e.valid_up_to() + 1))
+    })?;
+    if text.trim().is_empty() {
+        return Err(Problem::Rows("the body is empty: at least one row is needed".to_owned()));
+    }
+    let rows: Vec<Vec<f64>> = match format {
+        Format::Csv => {
+            lines(text).map(|(row_idx, line)| csv_row(row_idx, line, features)).collect::<Result<_, _>>()?
+        }
+        Format::Json => instances(text, features)?,
+        Format::JsonLines => {
+            lines(text).map(|(row_idx, line)| json_row(row_idx, line, features)).collect::<Result<_, _>>()?
+        }
+    };
+    if rows.is_empty() {
+        return Err(Problem::Rows("\"instances\" is empty: at least one row is needed".to_owned()));
+    }
+    rows.iter().enumerate().try_for_each(|(row_idx, row)| check(row_idx, row, features))?;
+    Ok(rows)
+}
+
+/// Lines with their index; the end of the last line, and empty lines at the end, are no lines.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.trim_end().lines().enumerate()
+}
+
+fn csv_row(row_idx: usize, line: &str, features: &[String]) -> Result<Vec<f64>, Problem> {
+    line.split(',')
+        .map(str::trim)
+        .enumerate()
+        .map(|(column_idx, cell)| {
+            // Some writers quote every cell.
+            let bare = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap_or(cell);
+            bare.parse().map_err(|_| not_a_number(row_idx, column_idx, features, bare))
+        })
+        .collect()
+}
+
+/// Finite, and as many as the model takes.
+fn check(row_idx: usize, row: &[f64], features: &[String]) -> Result<(), Problem> {
+    if row.len() != features.len() {
+        return Err(Problem::Rows(format!(
+            "row {}: {} values where the model takes {}: {}",
+            row_idx + 1,
+            row.len(),
+            features.len(),
+            listed(features)
+        )));
+    }
+    match row.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(column_idx) => Err(Problem::Rows(format!(
+            "{}: {} is not finite",
+            place(row_idx, column_idx, features),
+            row[column_idx]
+        ))),
+    }
+}
+
+#[derive(Deserialize)]
+struct Body {
+    instances: Vec<Instance>,
+}
+
+/// Both shapes of an instance; an instance has one of them.
+#[derive(Deserialize)]
+struct Instance {
+    features: Option<Vec<f64>>,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    features: Dense,
+}
+
+#[derive(Deserialize)]
+struct Dense {
+    values: Vec<f64>,
+    keys: Option<IgnoredAny>,
+}
+
+impl Instance {
+    fn values(self) -> Option<Vec<f64>> {
+        match (self.features, self.data) {
+            (Some(values), None) => Some(values),
+            (None, Some(Data { features: Dense { values, keys: None } })) => Some(values),
+            _ => None,
+        }
+    }
+}
+
+/// All instances the quick way, or the long way round to say where the body is wrong.
+fn instances(text: &str, features: &[String]) -> Result<Vec<Vec<f64>>, Problem> {
+    let quick = serde_json::from_str::<Body>(text)
+        .ok()
+        .and_then(|body| body.instances.into_iter().map(Instance::values).collect::<Option<Vec<_>>>());
+    if let Some(rows) = quick {
+        return Ok(rows);
+    }
+    let body: Value = serde_json::from_str(text).map_err(|e| Problem::Rows(format!("not JSON: {e}")))?;
+    let Some(instances) = body.get("instances").and_then(Value::as_array) else {
+        return Err(Problem::Rows(
+            "no list of \"instances\": expected {\"instances\": [{\"features\": [1.5, 16.0]}]}".to_owned(),
+        ));
+    };
+    instances.iter().enumerate().map(|(row_idx, instance)| explained(row_idx, instance, features)).collect()
+}
+
+fn json_row(row_idx: usize, line: &str, features: &[String]) -> Result<Vec<f64>, Problem> {
+    let quick = serde_json::from_str::<Instance>(line).ok().and_then(Instance::values);
+    if let Some(row) = quick {
+        return Ok(row);
+    }
+    let instance: Value = serde_json::from_str(line)
+        .map_err(|e| Problem::Rows(format!("row {}: not JSON: {e}", row_idx + 1)))?;
+    explained(row_idx, &instance, features)
+}
+
+/// The values of an instance, or what is wrong with it.
+fn explained(row_idx: usize, instance: &Value, features: &[String]) -> Result<Vec<f64>, Problem> {
+    let row = |what: &str| Problem::Rows(format!("row {}: {what}", row_idx + 1));
+    if instance.pointer("/data/features/keys").is_some() {
+        return Err(row("sparse features (\"keys\") are not supported: send all \"values\""));
+    }
+    let values = match (instance.get("features"), instance.pointer("/data/features/values")) {
+        (Some(_), Some(_)) => return Err(row("both \"features\" and \"data\": one of them is needed")),
+        (values, None) | (None, values) => values.and_then(Value::as_array),
+    };
+    let values =
+        values.ok_or_else(|| row("no list of \"features\" and no \"data\".\"features\".\"values\""))?;
+    values
+        .iter()
+        .enumerate()
+        .map(|(column_idx, value)| {
+            value.as_f64().ok_or_else(|| not_a_number(row_idx, column_idx, features, &value.to_string()))
+        })
+        .collect()
+}
+
+fn not_a_number(row_idx: usize, column_idx: usize, features: &[String], found: &str) -> Problem {
+    let place = place(row_idx, column_idx, features);
+    Problem::Rows(match found {
+        "" => format!("{place}: the cell is empty"),
+        _ => format!("{place}: not a number: {:?}", cut(found)),
+    })
+}
+
+/// "row 3, column 2 (cpu)", counted from 1.
+fn place(row_idx: usize, column_idx: usize, features: &[String]) -> String {
+    let name = features.get(column_idx).map(|name| format!(" ({})", cut(name))).unwrap_or_default();
+    format!("row {}, column {}{name}", row_idx + 1, column_idx + 1)
+}
+
+/// The names, or the first of them.
+fn listed(features: &[String]) -> String {
+    let names: Vec<String> = features.iter().take(8).map(|name| cut(name)).collect();
+    let more = if features.len() > 8 { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// At most 40 characters: a reason goes into a header-sized message, not a dump.
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(40).collect();
+    if text.chars().nth(40).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: Format, body: &str) -> Result<Vec<Vec<f64>>, String> {
+        let features = ["cpu".to_owned(), "memory".to_owned()];
+        rows(format, body.as_bytes(), &features).map_err(|problem| match problem {
+            Problem::Rows(reason) => reason,
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn content_types() {
+        for (content_type, expected) in [
+            ("text/csv", Some(Format::Csv)),
+            ("text/csv; label_size=0", Some(Format::Csv)),
+            ("Text/CSV;charset=utf-8", Some(Format::Csv)),
+            ("application/json", Some(Format::Json)),
+            ("application/jsonlines", Some(Format::JsonLines)),
+            ("application/x-recordio-protobuf", None),
+            ("", None),
+        ] {
+            assert_eq!(format(content_type).ok(), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn csv() {
+        let two = Ok(vec![vec![1.5, 16.0], vec![-2.0, 1e3]]);
+        for body in
+            ["1.5,16\n-2,1e3", "1.5,16\n-2,1e3\n", "1.5,16\r\n-2,1e3\r\n\r\n", " 1.5 , 16\n\"-2\",1e3"]
+        {
+            assert_eq!(check(Format::Csv, body), two, "{body:?}");
+        }
+        for (body, reason) in [
+            ("", "the body is empty: at least one row is needed"),
+            ("\n \n", "the body is empty: at least one row is needed"),
+            ("1,2\n3", "row 2: 1 values where the model takes 2: cpu, memory"),
+            ("1,2\n3,4,5", "row 2: 3 values where the model takes 2: cpu, memory"),
+            ("1,2\n\n3,4", "row 2, column 1 (cpu): the cell is empty"),
+            ("1,", "row 1, column 2 (memory): the cell is empty"),
+            ("cpu,memory\n1,2", "row 1, column 1 (cpu): not a number: \"cpu\""),
+            ("1,2\n3,NaN", "row 2, column 2 (memory): NaN is not finite"),
+            ("1,2\n-inf,4", "row 2, column 1 (cpu): -inf is not finite"),
+            ("1,1e999", "row 1, column 2 (memory): inf is not finite"),
+            ("1,2,x", "row 1, column 3: not a number: \"x\""),
+        ] {
+            assert_eq!(check(Format::Csv, body), Err(reason.to_owned()), "{body:?}");
+        }
+        let long = check(Format::Csv, &format!("1,{}", "é".repeat(500))).unwrap_err();
+        assert!(long.ends_with("…\"") && long.chars().count() < 90, "{long}");
+        let broken = rows(Format::Csv, b"1,\xff", &[]).map_err(|p| format!("{p:?}")).unwrap_err();
+        assert!(broken.contains("byte 3"), "{broken}");
+    }
+
+    #[test]
+    fn json() {
+        let two = Ok(vec![vec![1.5, 16.0], vec![-2.0, 1e3]]);
+        for body in [
+            r#"{"instances":[{"features":[1.5,16]},{"features":[-2,1e3]}]}"#,
+            r#"{"instances":[{"data":{"features":{"values":[1.5,16]}}},{"features":[-2,1e3]}], "configuration":{}}"#,
+        ] {
+            assert_eq!(check(Format::Json, body), two, "{body}");
+        }
+        let lines = "{\"features\":[1.5,16]}\n{\"data\":{\"features\":{\"values\":[-2,1e3]}}}\n";
+        assert_eq!(check(Format::JsonLines, lines), two);
+        for (body, reason) in [
+            (r#"{"instances":[]}"#, "\"instances\" is empty: at least one row is needed"),
+            (r#"{"rows":[]}"#, "no list of \"instances\""),
+            (r#"[[1,2]]"#, "no list of \"instances\""),
+            (r#"{"instances":[{"features":[1,2]},{"features":[1]}]}"#, "row 2: 1 values where"),
+            (r#"{"instances":[{"features":[1,null]}]}"#, "row 1, column 2 (memory): not a number: \"null\""),
+            (r#"{"instances":[{"features":["1",2]}]}"#, "row 1, column 1 (cpu): not a number: \"\\\"1\\\"\""),
+            (r#"{"instances":[{"features":{"a":1}}]}"#, "row 1: no list of \"features\""),
+            (r#"{"instances":[{"data":{}}]}"#, "row 1: no list of \"features\""),
+            (r#"{"instances":[{"features":[1,2],"data":{"features":{"values":[1,2]}}}]}"#, "row 1: both"),
+            (
+                r#"{"instances":[{"data":{"features":{"keys":[1],"shape":[2],"values":[1]}}}]}"#,
+                "row 1: sparse",
+            ),
+            (r#"{"instances":[{"features":[1,1e999]}]}"#, "not JSON: number out of range"),
+            (r#"{"instances":[{"features":[1,NaN]}]}"#, "not JSON: expected"),
+            (r#"{"instances":"#, "not JSON: EOF"),
+        ] {
+            let found = check(Format::Json, body).unwrap_err();
+            assert!(found.starts_with(reason), "{body}: {found}");
+        }
+        let found = check(Format::JsonLines, "{\"features\":[1,2]}\n{").unwrap_err();
+        assert!(found.starts_with("row 2: not JSON"), "{found}");
+    }
+}

@@ -1,0 +1,32 @@
+//! The time, for the functions' `main`s: everything behind them is told it.
+
+use std::time::{Duration, SystemTime};
+
+use anomaly_core::time::Timestamp;
+
+/// Kept at the end of an invocation, for queueing what was scored and for saying what was not.
+const RESERVE: Duration = Duration::from_secs(5);
+
+/// Now.
+pub fn now() -> Timestamp {
+    instant(SystemTime::now())
+}
+
+/// `instant` in whole milliseconds.
+pub fn instant(instant: SystemTime) -> Timestamp {
+    let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).ok().and_then(Timestamp::from_ms).unwrap_or_default()
+}
+
+/// How long an invocation may spend on requests, out of the time until its `deadline`: all but five seconds,
+/// or all but a quarter where that is shorter.
+pub fn budget(deadline: SystemTime) -> Duration {
+    let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    left - RESERVE.min(left / 4)
+}
+
+/// When an invocation with this `deadline` is surely gone, and its leases with it: a second later, for clocks
+/// that differ.
+pub fn surely_gone(deadline: SystemTime) -> Timestamp {
+    instant(deadline + Duration::from_secs(1))
+}

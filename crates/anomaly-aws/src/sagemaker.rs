@@ -1,0 +1,143 @@
+//! SageMaker: scores from an endpoint.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anomaly_core::config::ContentType;
+use anomaly_pipeline::fault::{Fault, FaultKind};
+use anomaly_pipeline::ports::Scorer;
+use aws_sdk_sagemakerruntime::Client;
+use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
+use aws_sdk_sagemakerruntime::primitives::Blob;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::Endpoint;
+use crate::connect::Connector;
+use crate::fault::fault;
+
+/// The largest request, in bytes: the service takes 6,291,456 (SageMaker Runtime API reference,
+/// `InvokeEndpoint`), and answers are as limited.
+const BODY_BYTES_MAX: usize = 5_000_000;
+
+/// An endpoint of SageMaker, or of `anomaly serve`.
+#[derive(Clone, Debug)]
+pub struct SageMakerScorer {
+    client: Client,
+    endpoint: Endpoint,
+}
+
+impl SageMakerScorer {
+    /// The endpoint `endpoint`.
+    pub fn new(connector: &Connector, endpoint: Endpoint) -> Self {
+        SageMakerScorer { client: connector.sagemaker_runtime(), endpoint }
+    }
+
+    /// The same endpoint for one invocation, which has `left` for all its requests: what takes longer is a
+    /// fault, while there is still time to say so.
+    pub fn within(&self, left: Duration) -> SageMakerBatch<'_> {
+        SageMakerBatch { scorer: self, deadline: Instant::now() + left }
+    }
+
+    async fn invoke(&self, body: String) -> Result<Vec<f64>, Fault> {
+        let operation = || format!("invoke endpoint {}", self.endpoint.name);
+        let request = self
+            .client
+            .invoke_endpoint()
+            .endpoint_name(&self.endpoint.name)
+            .content_type(self.endpoint.content_type.as_str())
+            .accept("application/json")
+            .body(Blob::new(body));
+        let answer = request.send().await.map_err(|error| {
+            let fault = fault(operation(), &error);
+            match error.as_service_error() {
+                Some(error) => of_the_model(fault, error),
+                None => fault,
+            }
+        })?;
+        let body = answer.body.unwrap_or_else(|| Blob::new(Vec::new()));
+        scores(body.as_ref()).map_err(|detail| Fault::permanent(operation(), detail))
+    }
+}
+
+/// A [`SageMakerScorer`] for one invocation of the function.
+#[derive(Clone, Debug)]
+pub struct SageMakerBatch<'s> {
+    scorer: &'s SageMakerScorer,
+    deadline: Instant,
+}
+
+impl Scorer for SageMakerBatch<'_> {
+    fn model(&self) -> &str {
+        &self.scorer.endpoint.name
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
+        let mut scores = Vec::with_capacity(rows.len());
+        for body in bodies(rows, self.scorer.endpoint.content_type, BODY_BYTES_MAX) {
+            // Boxed, for the compiler's sake: the SDK's futures are deep, and so would be all around them.
+            let answer = timeout_at(self.deadline, Box::pin(self.scorer.invoke(body))).await;
+            let answer = answer.unwrap_or_else(|_| {
+                let operation = format!("invoke endpoint {}", self.model());
+                Err(Fault::transient(operation, "no answer within the function's time"))
+            });
+            scores.extend(answer?);
+        }
+        Ok(scores)
+    }
+}
+
+/// A container that fails with a status of 500 or more, or that could not be reached (0), may be well again;
+/// one that refuses the rows with 400 will refuse them again. Both are a `ModelError` with HTTP 424.
+fn of_the_model(mut fault: Fault, error: &InvokeEndpointError) -> Fault {
+    if let InvokeEndpointError::ModelError(error) = error {
+        let status = error.original_status_code().unwrap_or(0);
+        fault.kind = if status == 0 || status >= 500 { FaultKind::Transient } else { FaultKind::Permanent };
+        let said = error.original_message().unwrap_or("nothing");
+        let _ = write!(fault.detail, "; the container answered {status}: {said}");
+    }
+    fault
+}
+
+/// The rows as requests, each of at most `bytes_max` bytes where a row is no longer than that.
+///
+/// Numbers are the shortest that read back to the same 64 bits.
+fn bodies(rows: &[&[f64]], content_type: ContentType, bytes_max: usize) -> Vec<String> {
+    let (head, between, tail) = match content_type {
+        ContentType::Csv => ("", "\n", ""),
+        ContentType::Json => (r#"{"instances":["#, ",", "]}"),
+    };
+    let mut bodies: Vec<String> = Vec::new();
+    for row in rows {
+        let numbers = row.iter().map(|number| format!("{number:?}")).collect::<Vec<_>>().join(",");
+        let row = match content_type {
+            ContentType::Csv => numbers,
+            ContentType::Json => format!(r#"{{"features":[{numbers}]}}"#),
+        };
+        match bodies.last_mut() {
+            Some(body) if body.len() + between.len() + row.len() + tail.len() <= bytes_max => {
+                body.push_str(between);
+                body.push_str(&row);
+            }
+            _ => bodies.push(format!("{head}{row}")),
+        }
+    }
+    bodies.iter_mut().for_each(|body| body.push_str(tail));
+    bodies
+}
+
+/// The scores of `{"scores":[{"score":0.02},{"score":0.25}]}` (SageMaker developer guide, "RCF Response
+/// Formats"), to the bit.
+fn scores(body: &[u8]) -> Result<Vec<f64>, String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        scores: Vec<Score>,
+    }
+    #[derive(Deserialize)]
+    struct Score {
+        score: f64,
+    }
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|error| format!("the answer is not {{\"scores\":[{{\"score\":x}}]}}: {error}"))?;
+    Ok(answer.scores.iter().map(|score| score.score).collect())
+}

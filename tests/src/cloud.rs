@@ -88,6 +88,17 @@ impl Cloud {
         serde_json::from_slice(&answer.body).with_context(|| format!("{name} answered {body}"))
     }
 
+    /// Makes an event source mapping, as Lambda's API describes it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn map_event_source(&self, mapping: &Value) -> Result<()> {
+        let url = format!("{}/2015-03-31/event-source-mappings/", self.url);
+        let answer = self.http.send("POST", &url, "lambda", serde_json::to_vec(mapping)?).await?;
+        ensure!((200..300).contains(&answer.status), "event source mapping: {}", text(&answer));
+        Ok(())
+    }
+
     async fn s3(&self, method: &str, path: &str, bytes: Vec<u8>) -> Result<Answer> {
         let answer = self.http.send(method, &format!("{}/{path}", self.url), "s3", bytes).await?;
         ensure!(answer.status == 200, "{method} {path}: {} {}", answer.status, text(&answer));

@@ -9,7 +9,9 @@
 
 pub mod binaries;
 pub mod cloud;
+pub mod command;
 pub mod events;
+pub mod house;
 pub mod http;
 pub mod inbox;
 pub mod ministack;

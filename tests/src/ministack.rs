@@ -86,6 +86,7 @@ impl MiniStack {
 
 impl Drop for MiniStack {
     /// At once: asked politely it waits for its clients, and nothing of it is to be kept.
+    #[expect(clippy::print_stderr, reason = "a failing test shows what it printed")]
     fn drop(&mut self) {
         process::kill(self.process.id());
         process::running_below(self.folder.path()).into_iter().for_each(process::kill);

@@ -36,6 +36,7 @@ impl Owned {
 }
 
 impl Drop for Owned {
+    #[expect(clippy::disallowed_methods, reason = "it waits for a process, with a deadline")]
     fn drop(&mut self) {
         terminate(self.id());
         let deadline = Instant::now() + GRACE;
@@ -55,6 +56,16 @@ fn terminate(id: u32) {
 /// Ends the process `id` without a chance to tidy up, as a crash would.
 pub fn kill(id: u32) {
     signal(id, Signal::KILL);
+}
+
+/// Freezes the process `id`: what it is handed from now on stays in its hands.
+pub fn freeze(id: u32) {
+    signal(id, Signal::STOP);
+}
+
+/// Lets a frozen process go on.
+pub fn thaw(id: u32) {
+    signal(id, Signal::CONT);
 }
 
 fn signal(id: u32, signal: Signal) {

@@ -197,7 +197,7 @@ mod publish {
         })
         .await?;
         let mut function = start("publish", NO_MODEL, &aws).await?;
-        let answer = function.invoke(&events::outbox(&[row.clone()])).await?.answered()?;
+        let answer = function.invoke(&events::outbox(std::slice::from_ref(&row))).await?.answered()?;
         ensure!(failures(&answer).is_empty(), "{answer}\n{}", function.output());
         let told = aws.calls("Publish").first().context("nobody was told")?.text();
         let alert = row["alert"]["S"].as_str().context("an alert has an id")?;
@@ -281,7 +281,10 @@ async fn the_functions_answer_under_the_emulator() -> Result<()> {
     .await?;
     let batch = events::kinesis(&FIVE);
     let chunks = events::sqs(&[chunk("a", 9.0)]);
-    for (name, toml, event) in [("invoke", SMALL_CALLS, batch), ("classify", NO_MODEL, chunks)] {
+    let sweep = json!({ "sweep": true });
+    let calls =
+        [("invoke", SMALL_CALLS, batch), ("classify", NO_MODEL, chunks), ("publish", NO_MODEL, sweep)];
+    for (name, toml, event) in calls {
         let environment = environment(name, toml, &aws)?;
         let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let emulated = Emulated::start(&emulator, name, &environment).await?;

@@ -2,6 +2,8 @@
 //!
 //! Each subcommand is a module with an `Args` struct and a `run` function; this file only dispatches.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a tool for a terminal")]
+
 mod bench;
 mod cargo;
 mod lint;

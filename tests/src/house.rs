@@ -1,0 +1,332 @@
+//! The whole house: our template on the cloud of this machine, with our functions in it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
+
+use crate::binaries;
+use crate::cloud::Cloud;
+use crate::inbox::Inbox;
+use crate::ministack::MiniStack;
+use crate::poll;
+use crate::process;
+use crate::rig::Rig;
+use crate::stack::Stack;
+
+/// The stack's name; the functions are named after it.
+const STACK: &str = "house";
+/// Where the functions' archives lie.
+const BUCKET: &str = "code";
+/// The most records Kinesis takes in a call (Kinesis API reference, `PutRecords`).
+const RECORDS_MAX: usize = 500;
+/// How long the house may take over all it was given.
+const SETTLE_LIMIT: Duration = Duration::from_secs(180);
+/// How long it may take until a process is there, and has work.
+const CRASH_LIMIT: Duration = Duration::from_secs(30);
+/// How far [`House::age_what_is_pending`] turns the clock back: past lease and age of any row.
+const AGE_MS: u128 = 3_600_000;
+
+/// A deployed house with somebody listening.
+#[derive(Debug)]
+pub struct House {
+    /// The cloud it stands in.
+    pub cloud: Cloud,
+    ministack: MiniStack,
+    stack: Stack,
+    inbox: Inbox,
+    /// How many records were put on the stream.
+    put: usize,
+    /// How often the stream is read from its beginning to its end.
+    readers: usize,
+}
+
+/// The three functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Stream to endpoint.
+    Invoke,
+    /// Scores to alerts.
+    Classify,
+    /// Alerts to people.
+    Publish,
+}
+
+/// When a process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// With the event in its hands, before it did anything.
+    BeforeAnything,
+    /// Some way into its work; nobody knows how far.
+    SomewhereWithin,
+}
+
+impl Stage {
+    /// The functions in the order of the chain.
+    pub const ALL: [Stage; 3] = [Stage::Invoke, Stage::Classify, Stage::Publish];
+
+    fn program(self) -> &'static str {
+        match self {
+            Stage::Invoke => "invoke",
+            Stage::Classify => "classify",
+            Stage::Publish => "publish",
+        }
+    }
+
+    fn function(self) -> String {
+        format!("{STACK}-{}", self.program())
+    }
+}
+
+impl House {
+    /// Deploys `template`, with the endpoint that scores at `scoring_url`, and subscribes an inbox.
+    ///
+    /// # Errors
+    /// When anything on the way is refused.
+    pub async fn deploy(rig: &Rig, template: &str, scoring_url: &str) -> Result<Self> {
+        let ministack = MiniStack::start(rig, scoring_url).await?;
+        let cloud = Cloud::of(&ministack)?;
+        cloud.make_bucket(BUCKET).await?;
+        for stage in Stage::ALL {
+            let path = format!("{BUCKET}/{}.zip", stage.program());
+            cloud.put_object(&path, binaries::archive(stage.program())?).await?;
+        }
+        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+        let parameters = [("CodeBucket", BUCKET), ("CodePrefix", ""), ("Architecture", architecture)];
+        let stack = Stack::deploy(&cloud, STACK, template, &parameters).await?;
+        let inbox = Inbox::subscribed_to(&cloud, stack.output("TopicArn")?).await?;
+        let house = House { cloud, ministack, stack, inbox, put: 0, readers: 1 };
+        house.shorten_visibility().await?;
+        Ok(house)
+    }
+
+    /// Puts `records` on the stream, in order.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn put(&mut self, records: &[String]) -> Result<()> {
+        for batch in records.chunks(RECORDS_MAX) {
+            let entries: Vec<_> = batch.iter().map(|record| entry(record)).collect::<Result<_>>()?;
+            let stream = self.stack.output("StreamName")?;
+            let request = self.cloud.kinesis.put_records().stream_name(stream).set_records(Some(entries));
+            let answer = request.send().await.context("put records")?;
+            ensure!(answer.failed_record_count().unwrap_or(0) == 0, "records were refused");
+        }
+        self.put += records.len();
+        Ok(())
+    }
+
+    /// Has the stream read once more from its beginning, in batches of another size: every record is
+    /// delivered again, cut differently.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn read_again(&mut self, batch: usize) -> Result<()> {
+        let mapping = json!({
+            "FunctionName": Stage::Invoke.function(),
+            "EventSourceArn": self.stack.output("StreamArn")?,
+            "StartingPosition": "TRIM_HORIZON",
+            "BatchSize": batch,
+        });
+        self.cloud.map_event_source(&mapping).await?;
+        self.readers += 1;
+        Ok(())
+    }
+
+    /// Waits until every record has gone all the way, and returns the messages that have arrived.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn settle(&self) -> Result<Vec<Value>> {
+        poll::until("all records to be worked off", SETTLE_LIMIT, || async {
+            let settled = self.is_read() && self.is_classified().await? && self.is_published().await?;
+            Ok(settled.then_some(()))
+        })
+        .await?;
+        self.messages().await
+    }
+
+    /// As [`House::settle`], and sweeps meanwhile, as the schedule does: what a crash left claimed is sent.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn settle_sweeping(&self) -> Result<Vec<Value>> {
+        poll::until("all records to be worked off", SETTLE_LIMIT, || async {
+            if !(self.is_read() && self.is_classified().await?) {
+                return Ok(None);
+            }
+            if self.is_published().await? {
+                return Ok(Some(()));
+            }
+            self.age_what_is_pending().await?;
+            self.cloud.invoke(&Stage::Publish.function(), &json!({ "sweep": true })).await?;
+            Ok(None)
+        })
+        .await?;
+        self.messages().await
+    }
+
+    /// Puts `records` on the stream and lets the process of `stage` die with work in its hands.
+    ///
+    /// # Errors
+    /// When no process of it runs, or no work reaches it.
+    pub async fn put_and_crash(&mut self, records: &[String], stage: Stage, crash: Crash) -> Result<()> {
+        let processes = poll::until("a process to crash", CRASH_LIMIT, || async {
+            let running = self.ministack.processes_of(&stage.function());
+            Ok((!running.is_empty()).then_some(running))
+        })
+        .await?;
+        processes.iter().for_each(|&id| process::freeze(id));
+        self.put(records).await?;
+        poll::until("work for a frozen process", CRASH_LIMIT, || async {
+            Ok((!self.is_done(stage).await?).then_some(()))
+        })
+        .await?;
+        for id in processes {
+            if crash == Crash::SomewhereWithin {
+                process::thaw(id);
+            }
+            process::kill(id);
+        }
+        Ok(())
+    }
+
+    async fn is_done(&self, stage: Stage) -> Result<bool> {
+        match stage {
+            Stage::Invoke => Ok(self.is_read()),
+            Stage::Classify => self.is_classified().await,
+            Stage::Publish => self.is_published().await,
+        }
+    }
+
+    /// How many records have left the stream.
+    pub fn records_read(&self) -> usize {
+        let read = format!("Lambda {} processed ", Stage::Invoke.function());
+        let log = self.ministack.log();
+        let counts = log.lines().filter_map(|line| line.split_once(&read)?.1.split_once(" Kinesis records"));
+        counts.filter_map(|(count, _)| count.parse::<usize>().ok()).sum()
+    }
+
+    /// Waits until the cloud has refused a function the action `action`.
+    ///
+    /// # Errors
+    /// When it refuses nothing of the kind.
+    pub async fn refused(&self, action: &str) -> Result<()> {
+        poll::until(&format!("{action} to be refused"), SETTLE_LIMIT, || async {
+            let log = self.ministack.log().to_ascii_lowercase();
+            let refused = log
+                .lines()
+                .any(|line| line.contains("not authorized") && line.contains(&action.to_ascii_lowercase()));
+            Ok(refused.then_some(()))
+        })
+        .await
+    }
+
+    /// The rows of the table of rejects.
+    ///
+    /// # Errors
+    /// When the table refuses.
+    pub async fn rejects(&self) -> Result<usize> {
+        self.count_rows("RejectsTable").await
+    }
+
+    /// The rows of the outbox, sent or not.
+    ///
+    /// # Errors
+    /// When the table refuses.
+    pub async fn transitions(&self) -> Result<usize> {
+        self.count_rows("OutboxTable").await
+    }
+
+    /// What arrived and was not taken yet.
+    ///
+    /// # Errors
+    /// When the queue refuses, or a message is no JSON.
+    pub async fn messages(&self) -> Result<Vec<Value>> {
+        let mut bodies = Vec::new();
+        loop {
+            let taken = self.inbox.take(&self.cloud, Duration::from_secs(1)).await?;
+            if taken.is_empty() {
+                return Ok(bodies);
+            }
+            for message in taken {
+                bodies.push(serde_json::from_str(message.body().unwrap_or_default())?);
+            }
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.records_read() >= self.put * self.readers
+    }
+
+    async fn is_classified(&self) -> Result<bool> {
+        let waiting = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let ask = self.cloud.sqs.get_queue_attributes().queue_url(self.stack.output("QueueUrl")?);
+        let answer = ask.set_attribute_names(Some(waiting.to_vec())).send().await?;
+        let counts = answer.attributes().context("a queue has attributes")?;
+        Ok(waiting.iter().all(|name| counts.get(name).is_some_and(|count| count == "0")))
+    }
+
+    async fn is_published(&self) -> Result<bool> {
+        Ok(self.pending().await?.is_empty())
+    }
+
+    async fn pending(&self) -> Result<Vec<Row>> {
+        let query = self.cloud.dynamodb.query().table_name(self.stack.output("OutboxTable")?);
+        let query = query.index_name("pending").key_condition_expression("pending = :pending");
+        let found =
+            query.expression_attribute_values(":pending", AttributeValue::S("1".into())).send().await?;
+        Ok(found.items.unwrap_or_default())
+    }
+
+    /// Makes the pending rows an hour older, and their leases with them, instead of waiting for it.
+    async fn age_what_is_pending(&self) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let earlier = AttributeValue::N((now - AGE_MS).to_string());
+        for row in self.pending().await? {
+            let update = self.cloud.dynamodb.update_item().table_name(self.stack.output("OutboxTable")?);
+            let [alert, transition] = ["alert", "transition"].map(|key| row.get(key).cloned());
+            let update = update
+                .set_key(Some(
+                    [("alert", alert), ("transition", transition)].map(named).into_iter().collect(),
+                ))
+                .update_expression("SET created_ms = :earlier, lease_until_ms = :earlier")
+                .condition_expression("attribute_exists(pending)")
+                .expression_attribute_values(":earlier", earlier.clone());
+            // It may have been sent meanwhile; then there is nothing to age.
+            let _ = update.send().await;
+        }
+        Ok(())
+    }
+
+    async fn count_rows(&self, output: &str) -> Result<usize> {
+        let scan = self.cloud.dynamodb.scan().table_name(self.stack.output(output)?);
+        Ok(scan.send().await?.items().len())
+    }
+
+    /// A chunk whose function crashed comes again after this; the template's three minutes are for people.
+    async fn shorten_visibility(&self) -> Result<()> {
+        let set = self.cloud.sqs.set_queue_attributes().queue_url(self.stack.output("QueueUrl")?);
+        set.attributes(QueueAttributeName::VisibilityTimeout, "2").send().await?;
+        Ok(())
+    }
+}
+
+type Row = std::collections::HashMap<String, AttributeValue>;
+
+fn named((name, value): (&str, Option<AttributeValue>)) -> (String, AttributeValue) {
+    (name.to_owned(), value.unwrap_or(AttributeValue::Null(true)))
+}
+
+fn entry(record: &str) -> Result<PutRecordsRequestEntry> {
+    let entry = PutRecordsRequestEntry::builder().partition_key("one").data(Blob::new(record));
+    Ok(entry.build()?)
+}

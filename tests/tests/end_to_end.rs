@@ -1,0 +1,223 @@
+//! The whole house: our template deployed on a cloud of this machine, our functions in it with the roles the
+//! template gives them, records at one end and an inbox at the other.
+//!
+//! What arrives must be what `anomaly detect` says of the same records with the same model and the same
+//! configuration: same alerts, same steps, same words.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anomaly_tests::command;
+use anomaly_tests::house::{Crash, House, Stage};
+use anomaly_tests::rig::{Rig, root, skip};
+use anomaly_tests::scoring::Scoring;
+use anomaly_tests::template;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The example's series, judged by its scores.
+const WEBSERVER: &str = r#"
+[input]
+series = "webserver"
+time = "/timestamp"
+features = ["/latency_ms", "/requests", "/cpu_percent", "/memory_mb"]
+[model]
+kind = "endpoint"
+endpoint = "scorer"
+"#;
+
+/// The same, with a rule on top that fires and clears every other moment.
+const RESTLESS: &str = r#"
+[input]
+series = "webserver"
+time = "/timestamp"
+features = ["/latency_ms", "/requests", "/cpu_percent", "/memory_mb"]
+[model]
+kind = "endpoint"
+endpoint = "scorer"
+[[rule]]
+name = "slow"
+on = "value"
+method = { kind = "static", threshold = 6.0 }
+for = "1 of 1"
+clear = { below = 1.0, for = "1 of 1" }
+"#;
+
+/// A series of the Numenta Anomaly Benchmark.
+const NAB: &str = r#"
+[input]
+series = "cpu"
+time = "/timestamp"
+features = ["/value"]
+[model]
+kind = "endpoint"
+endpoint = "scorer"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inbox_gets_what_the_laptop_says_and_gets_it_once() -> Result<()> {
+    let Some(rig) = Rig::find("the_inbox_gets_what_the_laptop_says_and_gets_it_once")? else { return Ok(()) };
+    let bench = Bench::new(WEBSERVER, &webserver()?)?;
+    let expected = bench.alerts_on_the_laptop()?;
+    ensure!(!expected.is_empty(), "the series has alerts");
+
+    let scoring = Scoring::serve(&bench.model).await?;
+    let mut house = House::deploy(&rig, &template::pipeline(WEBSERVER)?, scoring.url()).await?;
+    let mut records = bench.records()?;
+    for (index, fault) in FAULTS.iter().enumerate() {
+        records.insert(records.len() / (index + 2), (*fault).to_owned());
+    }
+    house.put(&records).await?;
+    let messages = house.settle().await?;
+    ensure!(messages.len() == expected.len(), "{} messages, {} expected", messages.len(), expected.len());
+    same(&messages, &expected)?;
+    ensure!(house.rejects().await? == FAULTS.len(), "each record at fault is kept");
+
+    // Delivered once more and cut differently, as after a crash of the source's reader.
+    house.read_again(77).await?;
+    let again = house.settle().await?;
+    ensure!(again.is_empty(), "told twice: {again:?}");
+    ensure!(house.transitions().await? == expected.len(), "the outbox grew");
+    ensure!(house.rejects().await? == FAULTS.len(), "the rejects grew");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_lose_nothing() -> Result<()> {
+    let Some(rig) = Rig::find("crashes_lose_nothing")? else { return Ok(()) };
+    let bench = Bench::new(RESTLESS, &webserver()?)?;
+    let expected = bench.alerts_on_the_laptop()?;
+    let records = bench.records()?;
+    let scoring = Scoring::serve(&bench.model).await?;
+    let mut house = House::deploy(&rig, &template::pipeline(RESTLESS)?, scoring.url()).await?;
+
+    let crashes: Vec<(Stage, Crash)> = [Crash::BeforeAnything, Crash::SomewhereWithin]
+        .into_iter()
+        .flat_map(|crash| Stage::ALL.map(|stage| (stage, crash)))
+        .collect();
+    let slices: Vec<&[String]> = records.chunks(records.len().div_ceil(crashes.len() + 1)).collect();
+    let (first, rest) = slices.split_first().context("there are records")?;
+    house.put(first).await?;
+    let mut messages = house.settle().await?;
+    for (slice, (stage, crash)) in rest.iter().zip(crashes) {
+        house.put_and_crash(slice, stage, crash).await?;
+        messages.extend(house.settle_sweeping().await?);
+    }
+    same(&messages, &expected)?;
+    // One crash of publish may fall between the answer of SNS and the mark.
+    ensure!(messages.len() <= expected.len() + 1, "{} messages for {}", messages.len(), expected.len());
+    Ok(())
+}
+
+/// If this passed with a permission missing, the test above would prove nothing about permissions.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_permission_publish_tells_nobody() -> Result<()> {
+    let Some(rig) = Rig::find("without_its_permission_publish_tells_nobody")? else { return Ok(()) };
+    let whole = template::pipeline(template::NO_MODEL)?;
+    let template = whole.replacen("- Sid: Publish\n", "- Sid: Nothing\n", 1);
+    let template = template.replacen(
+        "Action: sns:Publish\n                Resource: !Ref Alerts\n",
+        "Action: sns:GetTopicAttributes\n                Resource: !Ref Alerts\n",
+        1,
+    );
+    ensure!(template != whole, "the permission was not found in the template");
+    let mut house = House::deploy(&rig, &template, "http://127.0.0.1:1").await?;
+    house.put(&[r#"{"series":"a","value":9.0}"#.to_owned()]).await?;
+    house.refused("SNS:Publish").await?;
+    ensure!(house.messages().await?.is_empty(), "somebody was told");
+    ensure!(house.transitions().await? == 1, "the transition waits in the outbox");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
+    const TEST: &str = "a_labelled_series_of_others_arrives_too";
+    let Some(rig) = Rig::find(TEST)? else { return Ok(()) };
+    let file = root().join("../shared/nab/data/realAWSCloudwatch/ec2_cpu_utilization_24ae8d.csv");
+    if !file.exists() {
+        skip(TEST, "the benchmark's data is not beside the project");
+        return Ok(());
+    }
+    let bench = Bench::new(NAB, &std::fs::read_to_string(file)?)?;
+    let expected = bench.alerts_on_the_laptop()?;
+    let scoring = Scoring::serve(&bench.model).await?;
+    let mut house = House::deploy(&rig, &template::pipeline(NAB)?, scoring.url()).await?;
+    house.put(&bench.records()?).await?;
+    same(&house.settle().await?, &expected)
+}
+
+/// Records no decoder can make a reading of.
+const FAULTS: [&str; 3] =
+    ["no json at all", r#"{"timestamp":"2026-01-01T00:00:00Z"}"#, "{\"latency_ms\":\"\u{fffe}\"}"];
+
+/// A series with a configuration, a model trained on its first quarter, and a folder to work in.
+struct Bench {
+    folder: TempDir,
+    csv: PathBuf,
+    config: PathBuf,
+    model: PathBuf,
+}
+
+impl Bench {
+    fn new(toml: &str, csv: &str) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let write = |name: &str, text: &str| -> Result<PathBuf> {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok(path)
+        };
+        let history: Vec<&str> = csv.lines().take(csv.lines().count() / 4).collect();
+        let history = write("history.csv", &(history.join("\n") + "\n"))?;
+        let (csv, config) = (write("series.csv", csv)?, write("anomaly.toml", toml)?);
+        let model = folder.path().join("model.tar.gz");
+        command::train(&config, &history, &model)?;
+        Ok(Bench { folder, csv, config, model })
+    }
+
+    /// What `anomaly detect` says, by alert and number.
+    fn alerts_on_the_laptop(&self) -> Result<Vec<Value>> {
+        let alerts = self.folder.path().join("alerts.jsonl");
+        command::detect(&self.config, &self.model, &self.csv, &alerts)?;
+        let lines = std::fs::read_to_string(&alerts)?;
+        Ok(lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    }
+
+    /// The rows as records of a stream: JSON, the numbers written as they are in the file.
+    fn records(&self) -> Result<Vec<String>> {
+        records(&std::fs::read_to_string(&self.csv)?)
+    }
+}
+
+fn records(csv: &str) -> Result<Vec<String>> {
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().context("a header")?.split(',').collect();
+    let record = |line: &str| {
+        let fields = names.iter().zip(line.split(',')).map(|(name, cell)| match cell.parse::<f64>() {
+            Ok(_) => format!("\"{name}\":{cell}"),
+            Err(_) => format!("\"{name}\":\"{cell}\""),
+        });
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    };
+    Ok(lines.map(record).collect())
+}
+
+fn webserver() -> Result<String> {
+    let file: &Path = &root().join("examples/webserver.csv");
+    std::fs::read_to_string(file).with_context(|| file.display().to_string())
+}
+
+/// The same transitions, word for word, however often each came.
+fn same(found: &[Value], expected: &[Value]) -> Result<()> {
+    let [found, expected] = [found, expected].map(|transitions| {
+        let named = transitions.iter().map(|t| ((t["alert"].to_string(), t["number"].as_u64()), t));
+        named.collect::<BTreeMap<_, _>>()
+    });
+    for (name, transition) in &expected {
+        let other = found.get(name).with_context(|| format!("missing: {transition}"))?;
+        ensure!(other == transition, "not the same:\n  inbox  {other}\n  laptop {transition}");
+    }
+    let extra: Vec<_> = found.iter().filter(|(name, _)| !expected.contains_key(*name)).collect();
+    ensure!(extra.is_empty(), "not on the laptop: {extra:?}");
+    Ok(())
+}

@@ -63,6 +63,8 @@ pub struct Row {
     pub outcome: Result<Reading, Box<RejectV1>>,
     /// Whether a line's end follows it. A file's last row may have none because it is still being written.
     pub terminated: bool,
+    /// Its bytes; the first of them if it is too large.
+    pub bytes: Vec<u8>,
 }
 
 /// Why an input cannot be read, or not to its end.
@@ -287,7 +289,8 @@ impl Rows {
         let timestamp = time.unwrap_or_else(|| position.arrived.to_string());
         let outcome = self.decode(&record, position.clone());
         let outcome = outcome.map_err(|reject| Box::new(rejected(reject, &position, &record)));
-        Row { number: self.rows, timestamp, value, outcome, terminated: record.terminated }
+        let Record { bytes, terminated, .. } = record;
+        Row { number: self.rows, timestamp, value, outcome, terminated, bytes }
     }
 
     fn decode(&self, record: &Record, position: Position) -> Result<Reading, Reject> {
@@ -368,7 +371,6 @@ fn rejected(reject: Reject, position: &Position, record: &Record) -> RejectV1 {
     rejected
 }
 
-#[allow(clippy::disallowed_methods, reason = "a pipe without a time column: arrival is the time")]
 fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default()

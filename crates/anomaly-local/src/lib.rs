@@ -4,7 +4,11 @@
 //! Decisions are `anomaly-core`'s and scores are `anomaly-detect`'s; this crate reads, writes and carries on
 //! where it stopped. It refuses to know the terminal: whoever runs it says where alerts and notes go.
 //!
-//! Start with [`input::Rows`].
+//! Start with [`detect::detect`] and [`input::Rows`].
 
+pub mod detect;
+pub mod engine;
 pub mod input;
+mod output;
 pub mod serve;
+pub mod state;

@@ -1,0 +1,142 @@
+//! `anomaly detect`: readings from files or a pipe, alerts to the terminal.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anomaly_core::config::Config;
+use anomaly_core::fields::pointer;
+use anomaly_detect::Model;
+use anomaly_local::detect::{Options, Summary, detect};
+use anomaly_local::input::{Source, Stop};
+use anyhow::{Context, bail};
+
+use crate::terminal::{Form, Terminal};
+
+/// Find what is strange in CSV or JSON lines, and tell it as it happens.
+///
+/// Each series is learned as it goes, by a random cut forest of its own; nothing has to be trained. Time and
+/// series are found by their names, the other columns of numbers are the features.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DetectArgs {
+    /// CSV with a header or JSON lines; `-` is standard input, as is nothing at all in a pipe.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The column that holds the time (in JSON: a field, or a JSON pointer such as /meta/ts).
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+    /// A column to look at; repeat for several, which are judged together [default: all that hold numbers].
+    #[arg(long, value_name = "COLUMN")]
+    value: Vec<String>,
+    /// The column that tells series apart.
+    #[arg(long, value_name = "COLUMN")]
+    series: Option<String>,
+    /// Read input, model and rules from this file.
+    #[arg(short, long, value_name = "TOML")]
+    config: Option<PathBuf>,
+    /// Score with a model that `anomaly train` made, in place of learning.
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+    /// Print alerts as JSON lines.
+    #[arg(long)]
+    json: bool,
+    /// Write alerts to this file too, as JSON lines.
+    #[arg(long, value_name = "JSONL")]
+    alerts: Option<PathBuf>,
+    /// Write `timestamp,value,anomaly_score,alert,score` for each row; for several files, to a folder.
+    #[arg(long, value_name = "CSV")]
+    scores: Option<PathBuf>,
+    /// Write the rows that cannot be judged to this file, as JSON lines, with the reason.
+    #[arg(long, value_name = "JSONL")]
+    rejects: Option<PathBuf>,
+    /// Keep what was learned in this folder, and carry on from there.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Say nothing but alerts and errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs until the end of the inputs, or until it is told to stop.
+///
+/// # Errors
+/// What keeps the whole run from going on; what is wrong with one input is printed and told by the exit code.
+pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let sources = Source::all(&files(args.files)?);
+    let options = Options {
+        config: config(args.config.as_deref(), args.time, args.value, args.series)?,
+        model: args.model.as_deref().map(model).transpose()?,
+        alerts: args.alerts,
+        scores: args.scores,
+        rejects: args.rejects,
+        state: args.state,
+    };
+    let stop = Stop::default();
+    stop_on_signals(&stop)?;
+    let form = if args.json { Form::Json } else { Form::Text };
+    let mut terminal = Terminal::new(form, args.quiet, sources.len());
+    let summary = detect(&sources, options, &stop, &mut terminal)?;
+    terminal.close(&summary, began.elapsed());
+    Ok(exit_code(&summary))
+}
+
+fn files(given: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+    if given.is_empty() && io::stdin().is_terminal() {
+        bail!("nothing to read\nhint: anomaly detect FILE, or anomaly detect - to type or pipe");
+    }
+    Ok(if given.is_empty() { vec!["-".into()] } else { given })
+}
+
+fn config(
+    path: Option<&Path>,
+    time: Option<String>,
+    values: Vec<String>,
+    series: Option<String>,
+) -> anyhow::Result<Config> {
+    let read = |path: &Path| {
+        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Config::from_toml(&text).with_context(|| path.display().to_string())
+    };
+    let mut config = path.map_or_else(|| Ok(Config::default()), read)?;
+    let input = &mut config.input;
+    input.time = time.map(column).or(input.time.take());
+    input.series = series.map_or_else(|| std::mem::take(&mut input.series), column);
+    if !values.is_empty() {
+        input.features = values.into_iter().map(column).collect();
+    }
+    Ok(config.finish()?)
+}
+
+/// A column by name, or a JSON pointer as it is.
+fn column(name: String) -> String {
+    if name.starts_with('/') { name } else { pointer(&name) }
+}
+
+fn model(path: &Path) -> anyhow::Result<Model> {
+    let file = File::open(path).with_context(|| format!("the model {} cannot be opened", path.display()))?;
+    Model::read(BufReader::new(file)).with_context(|| format!("the model {} cannot be used", path.display()))
+}
+
+/// The first signal ends the run after the row at hand, the second one at once.
+fn stop_on_signals(stop: &Stop) -> anyhow::Result<()> {
+    let stop = stop.clone();
+    let hear = move || {
+        if stop.is_requested() {
+            // 128 + SIGINT, as shells have it.
+            std::process::exit(130);
+        }
+        stop.request();
+    };
+    ctrlc::set_handler(hear).context("signals cannot be heard")
+}
+
+fn exit_code(summary: &Summary) -> ExitCode {
+    match summary {
+        summary if !summary.problems.is_empty() => ExitCode::from(2),
+        summary if summary.fired > 0 => ExitCode::from(1),
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,152 @@
+//! What a person sees of a run: alerts on stdout, talk and a progress bar on stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use anomaly_core::alert::{Step, Transition};
+use anomaly_core::config::Severity;
+use anomaly_core::message;
+use anomaly_core::wire::{self, TransitionV1};
+use anomaly_local::detect::{Summary, Watcher};
+use anomaly_local::input::{InputError, Rows, Source, describe};
+use indicatif::{ProgressBar, ProgressStyle};
+use owo_colors::{OwoColorize, Style};
+
+/// How alerts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A block of text each.
+    Text,
+    /// A line of JSON each.
+    Json,
+}
+
+/// stdout and stderr of one run.
+pub(crate) struct Terminal {
+    form: Form,
+    quiet: bool,
+    colour: bool,
+    inputs: usize,
+    blocks: u64,
+    bar: ProgressBar,
+}
+
+impl Terminal {
+    /// For a run over `inputs` inputs. Colour and progress only where somebody sees them.
+    pub(crate) fn new(form: Form, quiet: bool, inputs: usize) -> Self {
+        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Terminal { form, quiet, colour, inputs, blocks: 0, bar: ProgressBar::hidden() }
+    }
+
+    /// The closing summary.
+    pub(crate) fn close(&mut self, summary: &Summary, took: Duration) {
+        self.bar.finish_and_clear();
+        if !self.quiet && !summary.pipe_closed {
+            lines(summary, took).iter().for_each(|line| self.say(line));
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| {
+            // Nobody is left to be told that stderr is closed.
+            let _ = writeln!(io::stderr(), "{}", plain(text));
+        });
+    }
+
+    fn block(&self, transition: &Transition) -> String {
+        if self.form == Form::Json {
+            return wire::write(&TransitionV1::new(transition.clone())) + "\n";
+        }
+        let text = plain(&message::text(transition));
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let space = if self.blocks > 0 { "\n" } else { "" };
+        match self.colour {
+            true => format!("{space}{}\n{rest}\n", first.style(style(transition))),
+            false => format!("{space}{first}\n{rest}\n"),
+        }
+    }
+}
+
+impl Watcher for Terminal {
+    fn opened(&mut self, source: &Source, rows: &Rows) {
+        self.bar.finish_and_clear();
+        if !self.quiet && self.inputs == 1 {
+            self.say(&format!("{}: {}", source.name, describe(rows.input())));
+        }
+        if let (false, (_, Some(bytes))) = (self.quiet, rows.progress()) {
+            // Draws on a terminal only.
+            self.bar = ProgressBar::new(bytes).with_message(plain(&source.name));
+            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}") {
+                self.bar.set_style(style);
+            }
+        }
+    }
+
+    fn read(&mut self, rows: &Rows) {
+        self.bar.set_position(rows.progress().0);
+    }
+
+    fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
+        let block = self.block(transition);
+        self.blocks += 1;
+        self.bar.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(block.as_bytes())?;
+            stdout.flush()
+        })
+    }
+
+    fn note(&mut self, input: &str, note: &str) {
+        if !self.quiet {
+            self.say(&format!("note: {input}: {note}"));
+        }
+    }
+
+    fn problem(&mut self, error: &InputError) {
+        self.say(&format!("error: {error}"));
+    }
+}
+
+fn style(transition: &Transition) -> Style {
+    let style = Style::new().bold();
+    match (transition.step, transition.severity) {
+        (Step::Resolved, _) => style.green(),
+        (Step::Fired, Severity::Critical) => style.red(),
+        (Step::Fired, Severity::Warning) => style.yellow(),
+        (Step::Fired, Severity::Info) => style.cyan(),
+    }
+}
+
+/// `text` without control characters but line breaks: names come from records, and could move the cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+}
+
+fn lines(summary: &Summary, took: Duration) -> Vec<String> {
+    let Summary { readings, series, fired, firing, resolved, unordered, .. } = summary;
+    let still = if *firing > 0 { format!(", {firing} still firing") } else { String::new() };
+    let alerts = format!("{} ({resolved} resolved{still})", count(*fired, "alert"));
+    let rejected = count(summary.rejected(), "reject");
+    let seconds = took.as_secs_f64();
+    let mut lines = vec![format!(
+        "{} of {series} series, {alerts}, {rejected}, {seconds:.1} s",
+        count(*readings, "reading")
+    )];
+    for (reason, rejects) in &summary.rejects {
+        lines.push(format!("  {} {reason}, first {}", rejects.count, rejects.first));
+    }
+    if *unordered > 0 {
+        lines.push(format!("  {} with a time before the one before", count(*unordered, "reading")));
+    }
+    if !summary.problems.is_empty() {
+        lines.push(format!("  {} could not be read", count(summary.problems.len() as u64, "input")));
+    }
+    if summary.stopped {
+        lines.push("  stopped before the end".to_owned());
+    }
+    lines
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

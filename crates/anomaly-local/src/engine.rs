@@ -1,0 +1,177 @@
+//! All series of a run: each reading is scored, learned from and judged, in that order.
+
+use std::collections::HashMap;
+
+use anomaly_core::classify::{Judgement, Policy, SeriesState, classify};
+use anomaly_core::config::{self, ModelKind};
+use anomaly_core::reading::{Reading, Scored, SeriesId};
+use anomaly_core::reject::Reject;
+use anomaly_core::time::Timestamp;
+use anomaly_detect::{Detector, Forest, ForestOptions, InputError, Model, OptionsError};
+
+/// The most series of a run. Each holds a forest of one to a few megabytes once it is warm; a column of ever
+/// new names (a request id taken for a series) must not fill the memory.
+pub const SERIES_MAX: usize = 10_000;
+
+/// Where scores come from.
+#[derive(Clone, Debug)]
+pub enum Scoring {
+    /// A forest for each series, which learns as it goes.
+    Forest(ForestOptions),
+    /// A trained model, the same for all series, which never changes.
+    Frozen(Box<Model>),
+    /// Nowhere: rules judge the values.
+    None,
+}
+
+impl Scoring {
+    /// What `[model]` says; `None` for an endpoint, which is not called from here.
+    pub fn of(model: &config::Model) -> Option<Scoring> {
+        match model.kind {
+            ModelKind::Embedded => Some(Scoring::Forest(ForestOptions {
+                shingle: model.shingle,
+                seed: model.seed,
+                ..ForestOptions::default()
+            })),
+            ModelKind::None => Some(Scoring::None),
+            ModelKind::Endpoint => None,
+        }
+    }
+
+    /// The name that messages carry.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Scoring::Forest(_) => "embedded",
+            Scoring::Frozen(model) => model.id(),
+            Scoring::None => "none",
+        }
+    }
+
+    /// What must not change between two runs of one state: scores of another scale would be judged by what was
+    /// learned of these.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Scoring::Forest(o) => format!(
+                "a forest of {} trees, sample {}, shingle {}, seed {}",
+                o.trees, o.sample_size, o.shingle, o.seed
+            ),
+            Scoring::Frozen(model) => format!("the model {}", model.id()),
+            Scoring::None => "no model".to_owned(),
+        }
+    }
+}
+
+/// One series: what is learned and what is remembered of it.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) features: Vec<String>,
+    pub(crate) detector: Option<Forest>,
+    pub(crate) state: SeriesState,
+    pub(crate) last_at: Timestamp,
+}
+
+/// All series of a run.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) scoring: Scoring,
+    pub(crate) series: HashMap<SeriesId, Series>,
+    /// Readings whose time lies before the one before them, of the same series.
+    pub(crate) unordered: u64,
+}
+
+/// What came of a reading.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) score: Option<f64>,
+    pub(crate) judgement: Judgement,
+}
+
+/// Why a reading is not judged.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Refusal {
+    /// This reading is at fault; the next may not be.
+    Reading(Reject),
+    /// The series has other features than this input gives it.
+    Features { series: SeriesId, known: Vec<String> },
+}
+
+impl Engine {
+    pub(crate) fn new(scoring: Scoring) -> Self {
+        Engine { scoring, series: HashMap::new(), unordered: 0 }
+    }
+
+    /// Scores `reading`, learns from it and judges it. A refused reading changes nothing.
+    pub(crate) fn judge(
+        &mut self,
+        policy: &Policy,
+        features: &[String],
+        reading: Reading,
+    ) -> Result<Judged, Refusal> {
+        let Engine { scoring, series: all, unordered } = self;
+        if !all.contains_key(&reading.series) {
+            let begun = begin(scoring, all.len(), features, &reading)?;
+            all.insert(reading.series.clone(), begun);
+        }
+        let series = match all.get_mut(&reading.series) {
+            Some(series) if series.features == features => series,
+            known => {
+                let known = known.map(|series| series.features.clone()).unwrap_or_default();
+                return Err(Refusal::Features { series: reading.series, known });
+            }
+        };
+        let score = match (&*scoring, &mut series.detector) {
+            (Scoring::Frozen(model), _) => model.score(&reading.features).map(Some).map_err(refused)?,
+            (_, Some(forest)) => {
+                let score = forest.score(&reading.features).map_err(refused)?;
+                forest.learn(&reading.features).map_err(refused)?;
+                score
+            }
+            (_, None) => None,
+        };
+        *unordered += u64::from(reading.at < series.last_at);
+        series.last_at = reading.at;
+        let scored = Scored { reading, score };
+        let judgement = classify(policy, &mut series.state, &scored, scoring.name());
+        Ok(Judged { score, judgement })
+    }
+
+    /// How many alerts are firing.
+    pub(crate) fn firing(&self) -> usize {
+        let open = |s: &Series| s.state.watches().filter(|(_, watch)| watch.open().is_some()).count();
+        self.series.values().map(open).sum()
+    }
+}
+
+fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading) -> Result<Series, Refusal> {
+    if there >= SERIES_MAX {
+        let why = format!("is one too many: a run keeps {SERIES_MAX}");
+        return Err(Refusal::Reading(Reject::Series { why }));
+    }
+    let detector = match scoring {
+        // The options were checked when the run began.
+        Scoring::Forest(options) => Forest::new(*options).ok(),
+        Scoring::Frozen(_) | Scoring::None => None,
+    };
+    let state = SeriesState::default();
+    Ok(Series { features: features.to_vec(), detector, state, last_at: reading.at })
+}
+
+/// # Errors
+/// What is wrong with the forest's options, before any series begins.
+pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
+    match scoring {
+        Scoring::Forest(options) => Forest::new(*options).map(drop),
+        Scoring::Frozen(_) | Scoring::None => Ok(()),
+    }
+}
+
+fn refused(error: InputError) -> Refusal {
+    Refusal::Reading(match error {
+        InputError::Width { expected, found } => Reject::Width { expected, found },
+        InputError::TooWide { found, limit } => Reject::Width { expected: limit, found },
+        InputError::Empty => Reject::Width { expected: 1, found: 0 },
+        InputError::NotFinite { feature_idx, .. } => {
+            Reject::NotFinite { field: format!("feature {}", feature_idx + 1) }
+        }
+    })
+}

@@ -49,6 +49,7 @@ const ROUNDS: usize = 5;
 /// Measures and prints.
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 pub(crate) fn run(args: &Args) -> Result<()> {
+    warn_if_busy();
     let place = place()?;
     let event = event::kinesis_batch();
     let event_path = place.join("event.json");
@@ -161,6 +162,19 @@ fn ms(time: Duration) -> f64 {
 fn median(mut times: Vec<Duration>) -> Result<Duration> {
     times.sort_unstable();
     times.get(times.len() / 2).copied().context("--starts must be 1 or more")
+}
+
+/// The first start after a build elsewhere can take ten times as long; medians bear a little of that,
+/// not minutes.
+fn warn_if_busy() {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(0.0);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if load > cores as f64 * 0.75 {
+        say(&format!(
+            "warning: the machine is busy (load {load} on {cores} cores); run again when it is quiet"
+        ));
+    }
 }
 
 /// Where everything of a run lies.

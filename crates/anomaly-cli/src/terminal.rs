@@ -41,7 +41,8 @@ impl Terminal {
     /// The closing summary.
     pub(crate) fn close(&mut self, summary: &Summary, took: Duration) {
         self.bar.finish_and_clear();
-        if !self.quiet && !summary.pipe_closed {
+        let nothing = summary.readings + summary.rejected() == 0 && !summary.problems.is_empty();
+        if !(self.quiet || nothing || summary.pipe_closed) {
             lines(summary, took).iter().for_each(|line| self.say(line));
         }
     }

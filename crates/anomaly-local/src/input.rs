@@ -389,7 +389,7 @@ impl Layout {
         let (mut slots, mut problems, mut time, mut value) = (Vec::new(), Vec::new(), None, None);
         for (role, name) in decoder.slots() {
             match place(name) {
-                None => problems.push(columns::missing(name, columns)),
+                None => problems.push(columns::missing("column", name, columns)),
                 Some(_) if columns.iter().filter(|c| c.name == name).count() > 1 => {
                     problems.push(format!("more than one column is named {name:?}"));
                 }
@@ -402,6 +402,9 @@ impl Layout {
                     }
                 }
             }
+        }
+        if !problems.is_empty() {
+            problems.push(format!("there are: {}", columns::names(columns)));
         }
         match value {
             Some(value) if problems.is_empty() => {
@@ -561,7 +564,7 @@ fn absent_fields(decoder: &Decoder, columns: &[Column]) -> Vec<String> {
     let known =
         |name: &str| columns.is_empty() || name.contains('/') || columns.iter().any(|c| c.name == name);
     let absent = decoder.slots().filter(|(_, name)| !known(name));
-    absent.map(|(_, name)| columns::missing(name, columns).replace("column", "field")).collect()
+    absent.map(|(_, name)| columns::missing("field", name, columns)).collect()
 }
 
 /// How an input is read, for people: `time ts, series by host, features a, b`.

@@ -176,15 +176,14 @@ pub(crate) fn names(columns: &[Column]) -> String {
     format!("{}{tail}", shown.join(", "))
 }
 
-/// What to say of `wanted`, which is none of `columns`.
-pub(crate) fn missing(wanted: &str, columns: &[Column]) -> String {
-    let there = names(columns);
+/// What to say of `wanted`, which is no `kind` (a column, a field) of `columns`.
+pub(crate) fn missing(kind: &str, wanted: &str, columns: &[Column]) -> String {
     let distance = |c: &&Column| strsim::damerau_levenshtein(&c.name.to_lowercase(), &wanted.to_lowercase());
     match columns.iter().min_by_key(distance) {
         Some(near) if distance(&near) <= 1 + wanted.len() / 2 => {
-            format!("no column {wanted:?}; the nearest is {:?}; there are: {there}", near.name)
+            format!("no {kind} {wanted:?} (the nearest is {:?})", near.name)
         }
-        _ => format!("no column {wanted:?}; there are: {there}"),
+        _ => format!("no {kind} {wanted:?}"),
     }
 }
 
@@ -246,9 +245,9 @@ mod tests {
     fn the_nearest_is_named() {
         let columns = columns("latency_ms,requests", &[]);
         assert_eq!(
-            missing("Latency", &columns),
-            "no column \"Latency\"; the nearest is \"latency_ms\"; there are: latency_ms, requests"
+            missing("column", "Latency", &columns),
+            "no column \"Latency\" (the nearest is \"latency_ms\")"
         );
-        assert_eq!(missing("zzz", &columns), "no column \"zzz\"; there are: latency_ms, requests");
+        assert_eq!(missing("field", "zzz", &columns), "no field \"zzz\"");
     }
 }

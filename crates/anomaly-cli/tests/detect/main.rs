@@ -1,0 +1,119 @@
+//! `anomaly detect` as people run it: command lines in, stdout, stderr, files and exit codes out.
+
+mod bad_input;
+mod files;
+mod rules;
+mod state;
+mod stream;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A folder to run in.
+struct Bench {
+    dir: TempDir,
+}
+
+/// What a run said.
+struct Said {
+    stdout: String,
+    stderr: String,
+    code: i32,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Bench { dir: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("in the folder")).expect("made");
+        fs::write(&path, content).expect("written");
+        path
+    }
+
+    fn get(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// Runs `anomaly detect` with `args` (by blanks) in the folder, with nothing on stdin.
+    fn detect(&self, args: &str) -> Said {
+        self.pipe(args, "")
+    }
+
+    fn pipe(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
+        let mut command = Command::new(anomaly());
+        command.current_dir(self.dir.path()).arg("detect").args(args.split_whitespace());
+        let output = command.write_stdin(stdin.into()).output().expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Said {
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            code: output.status.code().expect("no signal"),
+        }
+    }
+}
+
+impl Said {
+    /// All of it, in one text to compare; the seconds, which differ, are cut out.
+    fn transcript(&self) -> String {
+        let stderr: Vec<String> = self.stderr.lines().map(without_seconds).collect();
+        format!("{}--- stderr\n{}\n--- exit {}\n", self.stdout, stderr.join("\n"), self.code)
+    }
+}
+
+fn without_seconds(line: &str) -> String {
+    match line.rsplit_once(", ") {
+        Some((head, tail)) if tail.ends_with(" s") && tail.as_bytes()[0].is_ascii_digit() => {
+            format!("{head}, N s")
+        }
+        _ => line.to_owned(),
+    }
+}
+
+fn anomaly() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_anomaly"))
+}
+
+/// A web server's latency and requests, one row a second from 2026-01-01 on, as rows of CSV without a header:
+/// noise from a fixed generator, and a fault of 12 readings from each of `faults` on.
+fn rows(range: std::ops::Range<u32>, faults: &[u32]) -> Vec<String> {
+    range
+        .map(|i| {
+            let noise = f64::from(i.wrapping_mul(2_654_435_761) >> 16 & 0xff) / 256.0;
+            let broken = faults.iter().any(|at| (*at..at + 12).contains(&i));
+            let (latency, requests) =
+                if broken { (900.0 + 50.0 * noise, 3.0) } else { (20.0 + 4.0 * noise, 100.0) };
+            let (hour, minute, second) = (i / 3600, i / 60 % 60, i % 60);
+            let wave = f64::from(i % 40) / 4.0;
+            format!("2026-01-01T{hour:02}:{minute:02}:{second:02}Z,{latency:.2},{:.0}\n", requests + wave)
+        })
+        .collect()
+}
+
+const HEADER: &str = "timestamp,latency_ms,requests\n";
+
+/// The same as a file.
+fn csv(n: u32, faults: &[u32]) -> String {
+    HEADER.to_owned() + &rows(0..n, faults).concat()
+}
+
+/// A rule that needs no learning: latency over 100, on every reading.
+const FIXED: &str = r#"
+[model]
+kind = "none"
+[[rule]]
+name = "slow"
+on = "latency_ms"
+method = { kind = "static", threshold = 100.0 }
+for = "1 of 1"
+clear = { for = "3 of 3" }
+"#;

@@ -1,0 +1,73 @@
+//! Models and rules chosen on the command line.
+
+use std::fs::File;
+
+use anomaly_detect::{Model, TrainOptions};
+
+use crate::{Bench, csv};
+
+fn put_model(bench: &Bench, features: &[&str]) -> String {
+    let rows = (0..300).map(|i| vec![20.0 + f64::from(i % 7), 100.0 + f64::from(i % 11)]);
+    let names = features.iter().map(|name| (*name).to_owned()).collect();
+    let options = TrainOptions { features: names, trees: 20, sample_size: 64, ..TrainOptions::default() };
+    let model = Model::train(rows, &options).expect("enough rows");
+    model.write(File::create(bench.path("model.tar.gz")).expect("made")).expect("written");
+    model.id().to_owned()
+}
+
+#[test]
+fn a_trained_model_scores_in_place_of_learning() {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(300, &[200]));
+    let id = put_model(&bench, &["latency_ms", "requests"]);
+    let said = bench.detect("web.csv --model model.tar.gz --json --scores scores.csv");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stdout.contains(&format!("\"model\":\"{id}\"")), "{}", said.stdout);
+    let first = bench.get("scores.csv").lines().nth(1).map(str::to_owned).expect("a row");
+    assert!(first.ends_with(|c: char| c.is_ascii_digit()), "the first row has a score: {first}");
+}
+
+#[test]
+fn a_model_takes_its_own_columns_in_its_own_order() {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(50, &[]));
+    put_model(&bench, &["requests", "latency_ms"]);
+    let said = bench.detect("web.csv --model model.tar.gz");
+    assert!(said.stderr.contains("features requests, latency_ms\n"), "{}", said.stderr);
+    let said = bench.detect("web.csv --model model.tar.gz --value latency_ms --value requests");
+    assert_eq!(
+        said.stderr.lines().next(),
+        Some(
+            "error: web.csv: the model was trained on requests, latency_ms, and the input gives latency_ms, requests"
+        )
+    );
+    put_model(&bench, &["cpu", "latency_ms"]);
+    let said = bench.detect("web.csv --model model.tar.gz");
+    assert_eq!(said.code, 2);
+    assert!(
+        said.stderr.contains("no column \"cpu\"; there are: timestamp, latency_ms, requests"),
+        "{}",
+        said.stderr
+    );
+    put_model(&bench, &[]);
+    assert_eq!(bench.detect("web.csv --model model.tar.gz --value latency_ms --value requests").code, 0);
+    bench.put("model.tar.gz", "not a model");
+    let said = bench.detect("web.csv --model model.tar.gz");
+    assert!(said.stderr.starts_with("error: the model model.tar.gz cannot be used: "), "{}", said.stderr);
+    assert_eq!(bench.detect("web.csv --model nowhere.tar.gz").code, 2);
+}
+
+#[test]
+fn the_aws_side_is_named_where_it_is_left_out() {
+    if cfg!(feature = "aws") {
+        return;
+    }
+    let mut command = assert_cmd::Command::new(crate::anomaly());
+    let output = command.args(["local", "invoke", "-e", "events/kinesis.json"]).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        stderr.ends_with("hint: cargo run --features aws -- local invoke -e events/kinesis.json\n"),
+        "{stderr}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -1,0 +1,164 @@
+//! Stopping and starting again: the alerts are those of one run.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use crate::{Bench, FIXED, HEADER, csv, rows};
+
+const FAULTS: [u32; 2] = [250, 330];
+const ROWS: u32 = 420;
+
+/// What one run over everything writes.
+fn at_once() -> (String, String) {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(ROWS, &FAULTS));
+    let said = bench.detect("web.csv --alerts alerts.jsonl --scores scores.csv");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    (bench.get("alerts.jsonl"), bench.get("scores.csv"))
+}
+
+fn carry_on(bench: &Bench) -> crate::Said {
+    bench.detect("web.csv --state state --alerts alerts.jsonl --scores scores.csv")
+}
+
+#[test]
+fn a_file_that_grows_is_carried_on() {
+    let expected = at_once();
+    assert!(expected.0.lines().count() >= 2, "{}", expected.0);
+    let lines = rows(0..ROWS, &FAULTS);
+    for stops in [&[1, 2, 64][..], &[100, 165, 200], &[251, 252, 260], &[331, 419]] {
+        let bench = Bench::new();
+        let path = bench.put("web.csv", HEADER);
+        let mut file = OpenOptions::new().append(true).open(path).expect("there");
+        let mut from = 0;
+        for &stop in stops.iter().chain([&(ROWS as usize)]) {
+            file.write_all(lines[from..stop].concat().as_bytes()).expect("written");
+            assert_ne!(carry_on(&bench).code, 2);
+            from = stop;
+        }
+        assert_eq!(bench.get("alerts.jsonl"), expected.0, "stopped at {stops:?}");
+        assert_eq!(bench.get("scores.csv"), expected.1, "stopped at {stops:?}");
+        let again = carry_on(&bench);
+        assert!(again.stderr.contains("0 readings of 1 series"), "{}", again.stderr);
+        assert_eq!((again.stdout.as_str(), again.code), ("", 0));
+        assert_eq!(bench.get("alerts.jsonl"), expected.0);
+    }
+}
+
+#[test]
+fn a_row_that_is_half_written_is_not_taken_for_a_whole_one() {
+    let expected = at_once();
+    let whole = csv(ROWS, &FAULTS);
+    let fault = whole.find(",9").expect("the first fault's latency");
+    for cut in [whole.len() / 2, fault + 2, fault + 4, whole.len() - 1] {
+        let bench = Bench::new();
+        bench.put("web.csv", &whole[..cut]);
+        carry_on(&bench);
+        bench.put("web.csv", &whole);
+        carry_on(&bench);
+        assert_eq!(bench.get("alerts.jsonl"), expected.0, "cut at byte {cut}");
+        assert_eq!(bench.get("scores.csv"), expected.1, "cut at byte {cut}");
+    }
+}
+
+#[test]
+fn a_last_row_without_a_line_end_is_judged() {
+    let bench = Bench::new();
+    let text = csv(21, &[20]);
+    bench.put("web.csv", text.trim_end());
+    bench.put("fixed.toml", FIXED);
+    for _ in 0..2 {
+        let said = bench.detect("web.csv --config fixed.toml --state state --alerts alerts.jsonl");
+        assert_eq!(said.code, 1, "{}", said.stderr);
+        assert_eq!(bench.get("alerts.jsonl").lines().count(), 1);
+    }
+}
+
+#[test]
+fn another_file_of_the_same_name_is_read_from_its_beginning() {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(50, &[]));
+    assert_eq!(carry_on(&bench).code, 0);
+    bench.put("web.csv", HEADER.to_owned() + &rows(100..200, &[]).concat());
+    let said = carry_on(&bench);
+    assert!(
+        said.stderr.contains("note: web.csv: it is not the file that was read before"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains("100 readings of 1 series"), "{}", said.stderr);
+    assert_eq!(bench.get("scores.csv").lines().count(), 101);
+}
+
+#[test]
+fn a_killed_run_is_carried_on_without_losing_or_doubling_an_alert() {
+    let faults: Vec<u32> = (1..20).map(|n| n * 1500).collect();
+    let text = csv(30_000, &faults);
+    let config = FIXED.replace("\"none\"", "\"embedded\"");
+    let whole = Bench::new();
+    whole.put("web.csv", &text);
+    whole.put("c.toml", &config);
+    let args = "web.csv -c c.toml --value latency_ms --alerts alerts.jsonl --scores scores.csv";
+    assert_eq!(whole.detect(args).code, 1);
+
+    let bench = Bench::new();
+    bench.put("web.csv", &text);
+    bench.put("c.toml", &config);
+    let args = format!("{args} --state state");
+    let mut child = Command::new(crate::anomaly())
+        .current_dir(bench.dir.path())
+        .arg("detect")
+        .args(args.split_whitespace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    // The first alert comes after the first save, and far from the end.
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("an alert");
+    child.kill().expect("still running");
+    assert_eq!(child.wait().expect("ended").signal(), Some(9), "killed before its end");
+    assert!(fs::metadata(bench.path("state/state")).is_ok(), "saved before it was killed");
+
+    let said = bench.detect(&args);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(!said.stderr.contains("30000 readings"), "{}", said.stderr);
+    assert_eq!(bench.get("alerts.jsonl"), whole.get("alerts.jsonl"));
+    assert_eq!(bench.get("scores.csv"), whole.get("scores.csv"));
+}
+
+#[test]
+fn a_state_that_cannot_be_used_is_refused() {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(50, &[]));
+    bench.put("a.toml", "[model]\nshingle = 2\n");
+    assert_eq!(carry_on(&bench).code, 0);
+    let said = bench.detect("web.csv --state state --config a.toml");
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("was learned with a forest of 50 trees"), "{}", said.stderr);
+    let mut bytes = fs::read(bench.path("state/state")).expect("there");
+    bytes[13] = 99;
+    bench.put("state/state", &bytes);
+    assert!(carry_on(&bench).stderr.contains("has version 99, this release reads up to 1"));
+    bench.put("state/state", &bytes[..40]);
+    assert_eq!(carry_on(&bench).code, 2);
+    bench.put("file", "");
+    assert!(bench.detect("web.csv --state file").stderr.contains("cannot be written"));
+}
+
+#[test]
+fn several_files_and_a_shared_series_are_carried_on() {
+    let bench = Bench::new();
+    bench.put("c.toml", format!("[input]\nseries = \"web\"\n{FIXED}"));
+    bench.put("monday.csv", csv(40, &[35]));
+    let args = "--config c.toml --state state --alerts alerts.jsonl";
+    assert_eq!(bench.detect(&format!("monday.csv {args}")).code, 1);
+    bench.put("tuesday.csv", HEADER.to_owned() + &rows(40..80, &[35]).concat());
+    let said = bench.detect(&format!("monday.csv tuesday.csv {args}"));
+    assert!(said.stdout.starts_with("RESOLVED web"), "{}", said.stdout);
+    assert_eq!(said.code, 0, "nothing new fired: {}", said.stderr);
+    let steps: Vec<bool> = bench.get("alerts.jsonl").lines().map(|l| l.contains("\"fired\"")).collect();
+    assert_eq!(steps, [true, false]);
+}

@@ -86,13 +86,21 @@ impl Model {
     /// # Errors
     /// [`ArtifactError`]; an archive that unpacks to more than 1 GiB is refused on the way.
     pub fn read(from: impl Read) -> Result<Model, ArtifactError> {
-        let (manifest_bytes, forest_bytes) = unpack(from)?;
-        let manifest = parse(&manifest_bytes)?;
-        if manifest.forest_sha256 != hex(&Sha256::digest(&forest_bytes)) {
+        let (manifest, forest) = unpack(from)?;
+        Model::from_files(&manifest, &forest)
+    }
+
+    /// The model in the contents of its two unpacked files, `model.json` and `forest.bin`: SageMaker unpacks the
+    /// archive before it starts a container.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Newer`] or [`ArtifactError::Damaged`].
+    pub fn from_files(manifest_bytes: &[u8], forest_bytes: &[u8]) -> Result<Model, ArtifactError> {
+        let manifest = parse(manifest_bytes)?;
+        if manifest.forest_sha256 != hex(&Sha256::digest(forest_bytes)) {
             return Err(damaged(FOREST, "its checksum is not the one in model.json"));
         }
-        let trees: Trees =
-            postcard::from_bytes(&forest_bytes).map_err(|e| damaged(FOREST, &e.to_string()))?;
+        let trees: Trees = postcard::from_bytes(forest_bytes).map_err(|e| damaged(FOREST, &e.to_string()))?;
         let widths = [manifest.features.len(), manifest.scales.len(), trees.width()];
         if widths[0] == 0 || widths.iter().any(|&width| width != widths[0]) {
             return Err(damaged(MANIFEST, "its features, its scales and the forest differ in number"));
@@ -109,7 +117,7 @@ impl Model {
             },
             scales: manifest.scales,
             trees,
-            id: id_of(&manifest_bytes),
+            id: id_of(manifest_bytes),
         })
     }
 

@@ -44,8 +44,11 @@ fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(builder.into_inner()?.finish()?)
 }
 
+/// A name and what is in it.
+type File = (String, Vec<u8>);
+
 /// The files of an artifact, in order.
-fn files(artifact: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+fn files(artifact: &[u8]) -> Result<Vec<File>, Box<dyn Error>> {
     let mut archive = tar::Archive::new(GzDecoder::new(artifact));
     let mut files = Vec::new();
     for entry in archive.entries()? {
@@ -153,6 +156,7 @@ fn what_is_not_a_model_is_told_apart() -> Outcome {
         archive(&[("forest.bin", forest), ("./model.json", manifest.as_bytes())])
     };
     assert_eq!(read(&with(&manifest, forest)?), "", "order and folders do not matter");
+    assert!(Model::from_files(manifest.as_bytes(), forest).is_ok());
     assert!(read(&archive(&[("model.json", manifest.as_bytes())])?).contains("has no forest.bin"));
     let newer = manifest.replace("\"version\": 1", "\"version\": 2, \"news\": true");
     assert!(read(&with(&newer, forest)?).contains("version 2, this build reads up to 1"));

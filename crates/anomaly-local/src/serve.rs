@@ -16,13 +16,15 @@ mod answer;
 pub mod fault;
 mod request;
 
+use std::fs::{self, File};
 use std::future::Future;
-use std::io;
+use std::io::{self, BufReader};
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anomaly_detect::Model;
+use anomaly_detect::{ArtifactError, Model};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -134,6 +136,19 @@ pub fn until_terminated() -> io::Result<impl Future<Output = ()> + Send + 'stati
             _ = interrupt.recv() => (),
         }
     })
+}
+
+/// The model at `path`: the archive that [`Model::write`] wrote, or a folder with its unpacked files, as SageMaker
+/// lays it out for a container.
+///
+/// # Errors
+/// [`ArtifactError`], with [`ArtifactError::Io`] if there is nothing to read.
+pub fn open_model(path: &FilePath) -> Result<Model, ArtifactError> {
+    if path.is_dir() {
+        let read = |name| fs::read(path.join(name)).map_err(ArtifactError::Io);
+        return Model::from_files(&read("model.json")?, &read("forest.bin")?);
+    }
+    Model::read(BufReader::new(File::open(path).map_err(ArtifactError::Io)?))
 }
 
 struct Endpoint {

@@ -1,0 +1,214 @@
+//! `anomaly train`: from a history of normal operation to a model artifact.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anomaly_core::config::Input;
+use anomaly_core::fields::pointer;
+use anomaly_detect::{Model, TrainOptions};
+use anomaly_local::input::{Rows, Source, Stop};
+use anyhow::{Context, bail, ensure};
+use serde_json::json;
+
+/// Rejected rows that are told one by one.
+const REJECTS_TOLD: u64 = 3;
+
+/// Learn what is normal from a history, and write a model.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainArgs {
+    /// Files of normal operation, CSV with a header or JSON lines; - is standard input
+    #[arg(required = true, value_name = "HISTORY")]
+    histories: Vec<PathBuf>,
+    /// Where to write the model
+    #[arg(short, long, value_name = "FILE", default_value = "model.tar.gz")]
+    output: PathBuf,
+    /// A column (or JSON pointer) to learn from; may be repeated, the order is the model's. All numeric columns
+    /// of the first file, if none is named
+    #[arg(long = "value", value_name = "COLUMN")]
+    values: Vec<String>,
+    /// Trees of the forest, 1 to 1000
+    #[arg(long, default_value_t = TrainOptions::default().trees)]
+    trees: usize,
+    /// Rows kept by each tree, 2 to 2048
+    #[arg(long, default_value_t = TrainOptions::default().sample_size)]
+    sample_size: usize,
+    /// Where the randomness comes from: the same history and seed make the same file
+    #[arg(long, default_value_t = TrainOptions::default().seed)]
+    seed: u64,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The rows of all histories, and how they were read.
+struct History {
+    features: Vec<String>,
+    rows: Vec<Vec<f64>>,
+    rejected: u64,
+}
+
+/// Trains and writes a model, and says what it learned.
+///
+/// # Errors
+/// If a history cannot be read, is too short or has no row that can be learned, or the model cannot be written.
+pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+    let history = read(&args.histories, &args.values)?;
+    let rejected = history.rejected;
+    let options = TrainOptions {
+        features: history.features,
+        trees: args.trees,
+        sample_size: args.sample_size,
+        seed: args.seed,
+    };
+    let model = Model::train(history.rows, &options).context("cannot train")?;
+    write(&model, &args.output).with_context(|| format!("cannot write {}", args.output.display()))?;
+    let summary = match args.json {
+        true => as_json(&model, rejected, &args.output),
+        false => as_text(&model, rejected, &args.output),
+    };
+    writeln!(io::stdout().lock(), "{summary}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All rows of all files, one after the other, each with the features of the first.
+fn read(paths: &[PathBuf], values: &[String]) -> anyhow::Result<History> {
+    let named = |name: &String| if name.starts_with('/') { name.clone() } else { pointer(name) };
+    let mut input = Input { features: values.iter().map(named).collect(), ..Input::default() };
+    let mut history = History { features: Vec::new(), rows: Vec::new(), rejected: 0 };
+    for source in Source::all(paths) {
+        let mut rows = Rows::open(&source, &input, &Stop::default())?;
+        if history.features.is_empty() {
+            for note in rows.notes() {
+                writeln!(io::stderr().lock(), "{}: {note}", source.name)?;
+            }
+            history.features = rows.feature_names().to_vec();
+            // The other files have to be of the same kind: what was found in the first is asked of them.
+            input.features.clone_from(&rows.input().features);
+        }
+        for row in &mut rows {
+            let row = row?;
+            match row.outcome {
+                Ok(reading) => history.rows.push(reading.features),
+                Err(reject) => {
+                    history.rejected += 1;
+                    if history.rejected <= REJECTS_TOLD {
+                        let (name, number, why) = (&source.name, row.number, &reject.reject);
+                        writeln!(io::stderr().lock(), "{name}: row {number} is left out: {why}")?;
+                    }
+                }
+            }
+        }
+    }
+    ensure!(
+        !history.rows.is_empty() || history.rejected == 0,
+        "no row can be learned: all {} are rejected",
+        history.rejected
+    );
+    Ok(history)
+}
+
+/// Writes beside `path` and renames, so that whoever reads it never sees half a model.
+fn write(model: &Model, path: &Path) -> anyhow::Result<()> {
+    let Some(name) = path.file_name() else { bail!("it is not the name of a file") };
+    let beside = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
+    let written = write_to(model, &beside).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What failed is the error to tell; the part is only litter.
+        let _ = fs::remove_file(&beside);
+    }
+    Ok(written?)
+}
+
+fn write_to(model: &Model, path: &Path) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create_new(path)?);
+    model.write(&mut file)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// The score above which a row is anomalous by SageMaker's advice: three deviations above the mean.
+fn cutoff(model: &Model) -> f64 {
+    model.calibration().mean + 3.0 * model.calibration().deviation
+}
+
+fn as_text(model: &Model, rejected: u64, path: &Path) -> String {
+    let calibration = model.calibration();
+    [
+        format!("rows      {} learned, {rejected} rejected", model.rows_trained()),
+        format!("features  {}", model.features().join(", ")),
+        format!(
+            "scores    mean {:.4}, deviation {:.4}; mean + 3 deviations: {:.4}",
+            calibration.mean,
+            calibration.deviation,
+            cutoff(model)
+        ),
+        format!("model     {} ({})", path.display(), model.id()),
+    ]
+    .join("\n")
+}
+
+fn as_json(model: &Model, rejected: u64, path: &Path) -> String {
+    json!({
+        "rows_trained": model.rows_trained(),
+        "rows_rejected": rejected,
+        "features": model.features(),
+        "score_mean": model.calibration().mean,
+        "score_deviation": model.calibration().deviation,
+        "score_cutoff": cutoff(model),
+        "seed": model.seed(),
+        "model": path.display().to_string(),
+        "model_id": model.id(),
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(histories: Vec<PathBuf>, output: PathBuf) -> TrainArgs {
+        TrainArgs { histories, output, values: Vec::new(), trees: 5, sample_size: 32, seed: 1, json: false }
+    }
+
+    fn history(rows: u32) -> String {
+        let rows = (0..rows).map(|n| format!("2026-01-01T00:00:{:02}Z,{},{}\n", n % 60, n % 7, n % 3));
+        format!("timestamp,cpu,memory\n{}", rows.collect::<String>())
+    }
+
+    #[test]
+    fn files_are_read_one_after_the_other_and_bad_rows_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one.csv"), folder.path().join("two.csv"));
+        fs::write(&one, history(30) + "2026-01-01T00:00:00Z,x,1\n").unwrap();
+        fs::write(&two, history(40)).unwrap();
+        let history = read(&[one.clone(), two.clone()], &[]).unwrap();
+        assert_eq!((history.rows.len(), history.rejected), (70, 1));
+        assert_eq!(history.features, ["cpu", "memory"]);
+        let history = read(&[two, one], &["memory".to_owned()]).unwrap();
+        assert_eq!((history.rows[1].as_slice(), history.features), (&[1.0][..], vec!["memory".to_owned()]));
+    }
+
+    #[test]
+    fn the_model_is_there_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in.csv"), folder.path().join("model.tar.gz"));
+        fs::write(&input, history(10)).unwrap();
+        assert!(
+            run(args(vec![input.clone()], output.clone())).unwrap_err().to_string().contains("cannot train")
+        );
+        fs::write(&input, history(100)).unwrap();
+        run(args(vec![input.clone()], output.clone())).unwrap();
+        let first = fs::read(&output).unwrap();
+        assert_eq!(Model::read(first.as_slice()).unwrap().rows_trained(), 100);
+        run(args(vec![input.clone()], output.clone())).unwrap();
+        assert!(fs::read(&output).unwrap() == first, "the same history makes the same file");
+        // A folder cannot be replaced by a file: what was written beside it must not stay.
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(run(args(vec![input], taken)).is_err());
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["in.csv", "model.tar.gz", "taken"]);
+    }
+}

@@ -63,11 +63,20 @@ fn is_of_this_package(variable: &OsStr) -> bool {
 /// # Errors
 /// When the program cannot be read.
 pub fn archive(name: &str) -> Result<Vec<u8>> {
-    let program = std::fs::read(path(name)?)?;
+    let program = without_symbols(&path(name)?)?;
     let mut archive = ZipWriter::new(Cursor::new(Vec::with_capacity(program.len() + 1024)));
     let options =
         SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
     archive.start_file("bootstrap", options)?;
     archive.write_all(&program)?;
     Ok(archive.finish()?.into_inner())
+}
+
+/// The bytes of `program`, without its symbols if there is a `strip`, as there is beside most linkers: a
+/// quarter is left to upload.
+fn without_symbols(program: &Path) -> Result<Vec<u8>> {
+    let stripped = tempfile::NamedTempFile::new()?;
+    let strip = Command::new("strip").arg("-o").arg(stripped.path()).arg(program).status();
+    let smaller = if strip.is_ok_and(|status| status.success()) { stripped.path() } else { program };
+    std::fs::read(smaller).with_context(|| program.display().to_string())
 }

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::binaries;
 
-/// Trains `model` on `history`.
+/// Trains `model` on all numeric columns of `history`.
 ///
 /// # Errors
 /// When the command fails.
-pub fn train(config: &Path, history: &Path, model: &Path) -> Result<()> {
+pub fn train(history: &Path, model: &Path) -> Result<()> {
     let mut command = anomaly()?;
-    command.arg("train").arg(history).arg("--config").arg(config).arg("-o").arg(model);
+    command.arg("train").arg(history).arg("-o").arg(model);
     run(command, &[0])
 }
 

@@ -28,6 +28,8 @@ const RECORDS_MAX: usize = 500;
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
 /// How long it may take until a process is there, and has work.
 const CRASH_LIMIT: Duration = Duration::from_secs(30);
+/// How long a frozen process works at a time.
+const STEP: Duration = Duration::from_millis(3);
 /// How far [`House::age_what_is_pending`] turns the clock back: past lease and age of any row.
 const AGE_MS: u128 = 3_600_000;
 
@@ -61,8 +63,8 @@ pub enum Stage {
 pub enum Crash {
     /// With the event in its hands, before it did anything.
     BeforeAnything,
-    /// Some way into its work; nobody knows how far.
-    SomewhereWithin,
+    /// As soon as something of its work can be seen, and the rest is not done.
+    InTheMiddle,
 }
 
 impl Stage {
@@ -186,13 +188,33 @@ impl House {
             Ok((!self.is_done(stage).await?).then_some(()))
         })
         .await?;
-        for id in processes {
-            if crash == Crash::SomewhereWithin {
-                process::thaw(id);
-            }
-            process::kill(id);
+        if crash == Crash::InTheMiddle {
+            self.step_until_seen(stage, &processes).await?;
         }
+        processes.into_iter().for_each(process::kill);
         Ok(())
+    }
+
+    /// Lets frozen processes of `stage` work for a moment at a time, until the world has changed.
+    async fn step_until_seen(&self, stage: Stage, processes: &[u32]) -> Result<()> {
+        let before = self.traces(stage).await?;
+        poll::until("a step of a frozen process", CRASH_LIMIT, || async {
+            processes.iter().for_each(|&id| process::thaw(id));
+            tokio::time::sleep(STEP).await;
+            processes.iter().for_each(|&id| process::freeze(id));
+            let seen = self.traces(stage).await? != before || self.is_done(stage).await?;
+            Ok(seen.then_some(()))
+        })
+        .await
+    }
+
+    /// What changes in the world when `stage` works.
+    async fn traces(&self, stage: Stage) -> Result<usize> {
+        match stage {
+            Stage::Invoke => self.waiting().await,
+            Stage::Classify => self.transitions().await,
+            Stage::Publish => Ok(self.pending().await?.len()),
+        }
     }
 
     async fn is_done(&self, stage: Stage) -> Result<bool> {
@@ -264,15 +286,21 @@ impl House {
     }
 
     async fn is_classified(&self) -> Result<bool> {
-        let waiting = [
+        Ok(self.waiting().await? == 0)
+    }
+
+    /// How many chunks wait for classify, or are in its hands.
+    async fn waiting(&self) -> Result<usize> {
+        let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         ];
         let ask = self.cloud.sqs.get_queue_attributes().queue_url(self.stack.output("QueueUrl")?);
-        let answer = ask.set_attribute_names(Some(waiting.to_vec())).send().await?;
+        let answer = ask.set_attribute_names(Some(names.to_vec())).send().await?;
         let counts = answer.attributes().context("a queue has attributes")?;
-        Ok(waiting.iter().all(|name| counts.get(name).is_some_and(|count| count == "0")))
+        let count = |name| counts.get(name).and_then(|count| count.parse().ok()).unwrap_or(0);
+        Ok(names.iter().map(count).sum())
     }
 
     async fn is_published(&self) -> Result<bool> {

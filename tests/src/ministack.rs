@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub struct MiniStack {
     process: Owned,
     folder: TempDir,
+    log: PathBuf,
     port: u16,
     certificate: String,
 }
@@ -64,7 +65,7 @@ impl MiniStack {
 
     /// What it, and the functions in it, wrote.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     async fn is_up(&mut self) -> Result<bool> {
@@ -85,17 +86,10 @@ impl MiniStack {
 }
 
 impl Drop for MiniStack {
-    /// At once: asked politely it waits for its clients, and nothing of it is to be kept.
-    #[expect(clippy::print_stderr, reason = "a failing test shows what it printed")]
+    /// At once: asked politely it waits for its clients, and nothing of it is to be kept but the log.
     fn drop(&mut self) {
         process::kill(self.process.id());
         process::running_below(self.folder.path()).into_iter().for_each(process::kill);
-        if std::thread::panicking() {
-            let log = self.log();
-            let from = log.lines().count().saturating_sub(80);
-            eprintln!("the end of MiniStack's log:");
-            log.lines().skip(from).for_each(|line| eprintln!("  {line}"));
-        }
     }
 }
 
@@ -103,7 +97,8 @@ fn spawn(rig: &Rig, scoring_url: &str) -> Result<MiniStack> {
     let folder = TempDir::with_prefix("anomaly-ministack-")?;
     let certificate = write_certificate(folder.path())?;
     let port = free_port()?;
-    let log = File::create(folder.path().join("log"))?;
+    let log_path = rig.log()?;
+    let log = File::create(&log_path)?;
     let mut command = Command::new(rig.ministack());
     // It hands its own environment on to the functions, so it gets nothing but this.
     command
@@ -125,7 +120,7 @@ fn spawn(rig: &Rig, scoring_url: &str) -> Result<MiniStack> {
         .stdout(log.try_clone()?)
         .stderr(log);
     let child = command.spawn().with_context(|| rig.ministack().display().to_string())?;
-    Ok(MiniStack { process: Owned::new(child), folder, port, certificate })
+    Ok(MiniStack { process: Owned::new(child), folder, log: log_path, port, certificate })
 }
 
 fn write_certificate(folder: &Path) -> Result<String> {

@@ -57,6 +57,19 @@ impl Rig {
         (cfg!(target_arch = "x86_64") && path.exists()).then_some(path)
     }
 
+    /// Where the cloud's log of the running test is kept, for when it fails.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn log(&self) -> Result<PathBuf> {
+        let folder = self.folder.join("ministack-logs");
+        std::fs::create_dir_all(&folder)?;
+        // The harness names the thread of a test after the test.
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("unnamed").replace("::", "-");
+        Ok(folder.join(format!("{test}.log")))
+    }
+
     fn tool(&self, name: &str) -> PathBuf {
         self.folder.join("venv-ministack/bin").join(name)
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::command;
 use crate::process::Owned;
@@ -21,23 +21,20 @@ impl Scoring {
     ///
     /// # Errors
     /// When it does not say where it listens.
-    pub async fn serve(model: &Path) -> Result<Self> {
+    pub fn serve(model: &Path) -> Result<Self> {
         let mut command = command::anomaly()?;
-        command.arg("serve").arg("--model").arg(model).args(["--port", "0"]);
-        let mut process = Owned::new(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+        command.arg("serve").arg("--model").arg(model).args(["--address", "127.0.0.1:0"]);
+        let mut process =
+            Owned::new(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
         let output = process.child().stdout.take().context("the output was asked for")?;
-        let lines = BufReader::new(output).lines();
-        let url = lines.map_while(Result::ok).find_map(|line| address(&line));
-        Ok(Scoring { _process: process, url: url.context("anomaly serve did not say where it listens")? })
+        let mut url = String::new();
+        BufReader::new(output).read_line(&mut url)?;
+        ensure!(url.starts_with("http://"), "anomaly serve did not say where it listens, but {url:?}");
+        Ok(Scoring { _process: process, url: url.trim().to_owned() })
     }
 
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
     }
-}
-
-fn address(line: &str) -> Option<String> {
-    let begin = line.find("http://")?;
-    line[begin..].split_whitespace().next().map(|url| url.trim_end_matches('/').to_owned())
 }

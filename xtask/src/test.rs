@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     build.arg("build").args(WHOLE_HOUSE).args(["--bins", "--tests"]);
     summary.timed("build", || cargo::run("build", &mut build))?;
 
+    let logs = rig.join("ministack-logs").display().to_string();
     let mut tests = cargo::command();
     tests
         .args(["test", "--no-fail-fast"])
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let passed =
         summary.timed("tests", || cargo::run_reading("test", &mut tests, |line| counts.read(line)))?;
     summary.print(&counts);
-    ensure!(passed, "some tests failed; their names are above");
+    ensure!(passed, "some tests failed; what the cloud on this machine wrote is in {logs}");
     Ok(())
 }
 

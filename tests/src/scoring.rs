@@ -17,13 +17,14 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    /// Serves `model` on a port of its own choice.
+    /// Serves `model` on a port of its own choice, with the faults it is told to have.
     ///
     /// # Errors
     /// When it does not say where it listens.
-    pub fn serve(model: &Path) -> Result<Self> {
+    pub fn serve(model: &Path, faults: &[&str]) -> Result<Self> {
         let mut command = command::anomaly()?;
         command.arg("serve").arg("--model").arg(model).args(["--address", "127.0.0.1:0"]);
+        command.args(faults.iter().flat_map(|fault| ["--fault", fault]));
         let mut process =
             Owned::new(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
         let output = process.child().stdout.take().context("the output was asked for")?;

@@ -1,13 +1,12 @@
 //! Kinesis events to readings and rejects, record by record.
 //!
-//! Two ways through. The fast one parses the whole envelope at once, borrowed, with sonic-rs; it takes what
-//! Kinesis sends and nothing else. Whatever it stumbles over goes the tolerant way, in which each record is
-//! looked at alone, so that a broken one becomes a reject and its neighbours readings.
+//! Two ways through. The fast one reads the whole envelope in one pass, borrowed; it takes what Lambda writes
+//! and nothing else. Whatever it stumbles over goes the tolerant way, in which each record is looked at alone,
+//! so that a broken one becomes a reject and its neighbours readings.
+
+mod cursor;
 
 use std::borrow::Cow;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
 
 use anomaly_core::decode::Decoder;
 use anomaly_core::fields::{Fields, Found};
@@ -18,9 +17,12 @@ use anomaly_core::wire::RejectV1;
 use anomaly_pipeline::invoke::Decoded;
 
 use crate::event::{EventError, check_source, records};
+use cursor::Cursor;
 
 const EXPECTED: &str = "an event of a Kinesis stream";
 const SOURCE: &str = "aws:kinesis";
+/// About how long a record of an event is, in bytes: 500 of envelope, and a little data.
+const RECORD_BYTES: usize = 600;
 /// The longest sequence number, in digits (Kinesis API reference, `SequenceNumber`: `0|([1-9]\d{0,128})`).
 const SEQUENCE_DIGITS_MAX: usize = 129;
 
@@ -59,14 +61,20 @@ pub fn read<'a>(event: &'a str, decoder: &Decoder) -> Result<Vec<Partition<'a>>,
     }
 }
 
-/// The event, if all of its envelope is as Kinesis makes it.
+/// The event, if all of its envelope is as Lambda makes it.
 fn read_fast<'a>(event: &'a str, decoder: &Decoder) -> Option<Vec<Partition<'a>>> {
-    let event: Event<'a> = sonic_rs::from_str(event).ok()?;
-    let mut sorting = Sorting::new(decoder);
-    for record in event.records {
-        let place = Place::of(&record.as_parts()).ok()?;
-        sorting.add(&place, record.kinesis.sequence_number.clone(), &record.kinesis.data);
-    }
+    let mut sorting = Sorting::new(decoder, event.len() / RECORD_BYTES);
+    let mut before = None;
+    Cursor::new(event).object(|cursor, key| match key {
+        b"Records" => cursor.array(|cursor| {
+            let record = Record::read(cursor)?;
+            let place = Place::of(&record, before.as_ref()).ok()?;
+            sorting.add(&place, Cow::Borrowed(place.sequence), record.data?);
+            before = Some(place);
+            Some(())
+        }),
+        _ => None,
+    })?;
     Some(sorting.partitions)
 }
 
@@ -81,7 +89,7 @@ fn read_tolerantly<'a>(event: &'a str, decoder: &Decoder) -> Result<Vec<Partitio
     }
     // A batch is of one shard: what one record does not say, the others do.
     let home = loose.iter().find_map(LooseRecord::partition).unwrap_or(("unknown", "unknown"));
-    let mut sorting = Sorting::new(decoder);
+    let mut sorting = Sorting::new(decoder, loose.len());
     for record in &loose {
         match record.place() {
             Ok((place, data)) => sorting.add(&place, Cow::Owned(place.sequence.to_owned()), data),
@@ -91,17 +99,45 @@ fn read_tolerantly<'a>(event: &'a str, decoder: &Decoder) -> Result<Vec<Partitio
     Ok(sorting.partitions)
 }
 
-/// What of a record's envelope matters.
-struct Parts<'r> {
+/// What of a record's envelope matters; empty where it is not there.
+struct Record<'r> {
     source: &'r str,
     event_id: &'r str,
     arn: &'r str,
     sequence: &'r str,
     arrived: f64,
+    data: Option<&'r str>,
+}
+
+impl<'r> Record<'r> {
+    fn read(cursor: &mut Cursor<'r>) -> Option<Self> {
+        let mut record =
+            Record { source: "", event_id: "", arn: "", sequence: "", arrived: f64::NAN, data: None };
+        cursor.object(|cursor, key| {
+            match key {
+                b"kinesis" => cursor.object(|cursor, key| {
+                    match key {
+                        b"data" => record.data = Some(cursor.text()?),
+                        b"sequenceNumber" => record.sequence = cursor.text()?,
+                        b"approximateArrivalTimestamp" => record.arrived = cursor.number()?,
+                        _ => cursor.scalar()?,
+                    }
+                    Some(())
+                })?,
+                b"eventSource" => record.source = cursor.text()?,
+                b"eventID" => record.event_id = cursor.text()?,
+                b"eventSourceARN" => record.arn = cursor.text()?,
+                _ => cursor.scalar()?,
+            }
+            Some(())
+        })?;
+        Some(record)
+    }
 }
 
 /// Where a record stood.
 struct Place<'r> {
+    arn: &'r str,
     stream: &'r str,
     shard: &'r str,
     sequence: &'r str,
@@ -109,15 +145,21 @@ struct Place<'r> {
 }
 
 impl<'r> Place<'r> {
-    fn of(parts: &Parts<'r>) -> Result<Self, &'static str> {
-        if parts.source != SOURCE {
+    /// The place of `record`, which is nearly always in the stream of the one `before`.
+    fn of(record: &Record<'r>, before: Option<&Place<'r>>) -> Result<Self, &'static str> {
+        if record.source != SOURCE {
             return Err("no Kinesis event source");
         }
+        let stream = match before {
+            Some(before) if before.arn == record.arn => Some(before.stream),
+            _ => stream_of(record.arn),
+        };
         Ok(Place {
-            stream: stream_of(parts.arn).ok_or("no stream in eventSourceARN")?,
-            shard: shard_of(parts.event_id).ok_or("no shard in eventID")?.0,
-            sequence: number(parts.sequence).ok_or("no usable sequenceNumber")?,
-            arrived: Timestamp::from_epoch(parts.arrived).ok_or("no usable approximateArrivalTimestamp")?,
+            arn: record.arn,
+            stream: stream.ok_or("no stream in eventSourceARN")?,
+            shard: shard_of(record.event_id).ok_or("no shard in eventID")?.0,
+            sequence: number(record.sequence).ok_or("no usable sequenceNumber")?,
+            arrived: Timestamp::from_epoch(record.arrived).ok_or("no usable approximateArrivalTimestamp")?,
         })
     }
 
@@ -143,8 +185,9 @@ fn shard_of(event_id: &str) -> Option<(&str, &str)> {
 }
 
 fn number(text: &str) -> Option<&str> {
-    let fits = (1..=SEQUENCE_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    fits.then_some(text)
+    // Without a way out half through, so that it is done many bytes at a time.
+    let is_digits = text.bytes().fold(true, |so_far, b| so_far & b.is_ascii_digit());
+    (is_digits && (1..=SEQUENCE_DIGITS_MAX).contains(&text.len())).then_some(text)
 }
 
 /// Records on their way into partitions.
@@ -152,11 +195,13 @@ struct Sorting<'d, 'a> {
     decoder: &'d Decoder,
     partitions: Vec<Partition<'a>>,
     payload: Vec<u8>,
+    /// About how many there are.
+    records: usize,
 }
 
 impl<'d, 'a> Sorting<'d, 'a> {
-    fn new(decoder: &'d Decoder) -> Self {
-        Sorting { decoder, partitions: Vec::new(), payload: Vec::new() }
+    fn new(decoder: &'d Decoder, records: usize) -> Self {
+        Sorting { decoder, partitions: Vec::new(), payload: Vec::new(), records }
     }
 
     fn add(&mut self, place: &Place<'_>, name: Cow<'a, str>, data: &str) {
@@ -183,7 +228,7 @@ impl<'d, 'a> Sorting<'d, 'a> {
             partition: self.partitions[partition].name.clone(),
             sequence: Sequence::new(name.unwrap_or_default()),
             sub: 0,
-            arrived: record.arrived().unwrap_or_default(),
+            arrived: record.seconds().and_then(Timestamp::from_epoch).unwrap_or_default(),
         };
         let reject = Reject::Envelope { detail: why.to_owned() };
         let mut reject = RejectV1::new(reject, &position, record.raw.as_bytes());
@@ -200,110 +245,11 @@ impl<'d, 'a> Sorting<'d, 'a> {
             p.name.strip_prefix(stream).and_then(|rest| rest.strip_prefix('/')) == Some(shard)
         };
         self.partitions.iter().rposition(is_it).unwrap_or_else(|| {
-            self.partitions.push(Partition { name: format!("{stream}/{shard}"), ..Partition::default() });
+            let name = format!("{stream}/{shard}");
+            let (records, names) = (Vec::with_capacity(self.records), Vec::with_capacity(self.records));
+            self.partitions.push(Partition { name, records, names });
             self.partitions.len() - 1
         })
-    }
-}
-
-/// What Lambda hands over, exactly (AWS Lambda developer guide, "Using Lambda with Kinesis", example event).
-///
-/// A field that is none of these, or a value of another type, ends the fast way. It must: sonic-rs skips an
-/// unwanted value by recursion without a limit, so that nothing may be skipped that can be nested.
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "Records")]
-    records: Vec<Record<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Record<'a> {
-    #[serde(borrow)]
-    kinesis: Kinesis<'a>,
-    #[serde(borrow)]
-    event_source: Cow<'a, str>,
-    #[serde(borrow, rename = "eventID")]
-    event_id: Cow<'a, str>,
-    #[serde(borrow, rename = "eventSourceARN")]
-    event_source_arn: Cow<'a, str>,
-    #[serde(default, rename = "eventVersion")]
-    _event_version: Scalar,
-    #[serde(default, rename = "eventName")]
-    _event_name: Scalar,
-    #[serde(default, rename = "invokeIdentityArn")]
-    _invoke_identity_arn: Scalar,
-    #[serde(default, rename = "awsRegion")]
-    _aws_region: Scalar,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Kinesis<'a> {
-    #[serde(borrow)]
-    data: Cow<'a, str>,
-    #[serde(borrow)]
-    sequence_number: Cow<'a, str>,
-    approximate_arrival_timestamp: f64,
-    #[serde(default, rename = "kinesisSchemaVersion")]
-    _kinesis_schema_version: Scalar,
-    #[serde(default, rename = "partitionKey")]
-    _partition_key: Scalar,
-    #[serde(default, rename = "encryptionType")]
-    _encryption_type: Scalar,
-}
-
-impl<'a> Record<'a> {
-    fn as_parts(&self) -> Parts<'_> {
-        Parts {
-            source: &self.event_source,
-            event_id: &self.event_id,
-            arn: &self.event_source_arn,
-            sequence: &self.kinesis.sequence_number,
-            arrived: self.kinesis.approximate_arrival_timestamp,
-        }
-    }
-}
-
-/// A value that is not wanted and holds no others.
-#[derive(Default)]
-struct Scalar;
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Skip;
-        impl Visitor<'_> for Skip {
-            type Value = Scalar;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("text, a number, true, false or null")
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_unit<E>(self) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-        }
-        deserializer.deserialize_any(Skip)
     }
 }
 
@@ -343,18 +289,15 @@ impl<'a> LooseRecord<'a> {
     }
 
     fn place(&self) -> Result<(Place<'_>, &str), &'static str> {
-        let arrived = match self.found.get(ARRIVED_SLOT) {
-            Some(Found::Number(seconds)) => *seconds,
-            _ => f64::NAN,
-        };
-        let place = Place::of(&Parts {
+        let record = Record {
             source: self.text(SOURCE_SLOT).unwrap_or(SOURCE),
             event_id: self.text(EVENT_ID_SLOT).unwrap_or_default(),
             arn: self.text(ARN_SLOT).unwrap_or_default(),
             sequence: self.text(SEQUENCE_SLOT).unwrap_or_default(),
-            arrived,
-        })?;
-        Ok((place, self.text(DATA_SLOT).ok_or("no data")?))
+            arrived: self.seconds().unwrap_or(f64::NAN),
+            data: self.text(DATA_SLOT),
+        };
+        Ok((Place::of(&record, None)?, record.data.ok_or("no data")?))
     }
 
     /// Stream and shard.
@@ -369,10 +312,162 @@ impl<'a> LooseRecord<'a> {
         self.text(SEQUENCE_SLOT).and_then(number).or_else(in_event_id)
     }
 
-    fn arrived(&self) -> Option<Timestamp> {
+    fn seconds(&self) -> Option<f64> {
         match self.found.get(ARRIVED_SLOT) {
-            Some(Found::Number(seconds)) => Timestamp::from_epoch(*seconds),
+            Some(Found::Number(seconds)) => Some(*seconds),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anomaly_core::config::Input;
+    use expect_test::{Expect, expect};
+
+    const GOOD: &str = r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"k","sequenceNumber":"SEQ","data":"eyJzIjoieCIsImEiOjF9","approximateArrivalTimestamp":1795231793.5},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"shardId-000000000000:SEQ","eventName":"aws:kinesis:record","invokeIdentityArn":"arn:aws:iam::123456789012:role/r","awsRegion":"eu-west-1","eventSourceARN":"arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"}"#;
+
+    fn decoder() -> Decoder {
+        let input = Input {
+            series: "/s".to_owned(),
+            features: vec!["/a".to_owned()],
+            record_bytes_max: 40,
+            ..Input::default()
+        };
+        Decoder::new(&input).expect("valid input")
+    }
+
+    fn good(sequence: u32) -> String {
+        GOOD.replace("SEQ", &sequence.to_string())
+    }
+
+    fn event(records: &[String]) -> String {
+        format!(r#"{{"Records":[{}]}}"#, records.join(","))
+    }
+
+    /// One line a record: partition, name, and what it is.
+    fn lines(partitions: &[Partition<'_>]) -> String {
+        let mut lines = String::new();
+        for Partition { name, records, names } in partitions {
+            assert_eq!(records.len(), names.len());
+            for (record, id) in records.iter().zip(names) {
+                let what = match record {
+                    Decoded::Reading(r) => format!("{} {:?} at {}", r.series, r.features, r.at),
+                    Decoded::Rejected(r) => format!("{} as {}: {}", r.reject.as_str(), r.sequence, r.reject),
+                };
+                lines += &format!("{name} {}: {what}\n", id.as_deref().unwrap_or("-"));
+            }
+        }
+        lines
+    }
+
+    fn check(records: &[String], expected: Expect) {
+        let event = event(records);
+        expected.assert_eq(&lines(&read(&event, &decoder()).expect("a Kinesis event")));
+    }
+
+    #[test]
+    fn real_events_go_the_fast_way_and_both_ways_agree() {
+        let event = event(&[good(1), good(2).replace("eyJz", "????"), good(3)]);
+        let fast = read_fast(&event, &decoder()).expect("nothing to stumble over");
+        assert_eq!(Ok(&fast), read_tolerantly(&event, &decoder()).as_ref());
+        let pretty = event.replace(',', " ,\n  ").replace("\":", "\" : ");
+        assert_eq!(read_fast(&pretty, &decoder()), Some(fast));
+        expect![[r#"
+            clicks/shardId-000000000000 1: x [1.0] at 2026-11-21T03:29:53.5Z
+            clicks/shardId-000000000000 2: base64 as 2: the data is not Base64
+            clicks/shardId-000000000000 3: x [1.0] at 2026-11-21T03:29:53.5Z
+        "#]]
+        .assert_eq(&lines(&read(&event, &decoder()).expect("a Kinesis event")));
+    }
+
+    #[test]
+    fn a_broken_record_leaves_its_neighbours_alone() {
+        let without = |field: &str| {
+            let record = good(2);
+            let start = record.find(field).expect("it is there");
+            let value = start + record[start..].find(':').expect("a value") + 1;
+            let end = value + record[value..].find([',', '}']).expect("an end");
+            format!("{}null{}", &record[..value], &record[end..])
+        };
+        check(
+            &[
+                good(1),
+                without("\"data\""),
+                without("\"sequenceNumber\""),
+                without("\"sequenceNumber\"").replace("shardId-000000000000:2", "shardId-000000000000:"),
+                without("\"eventID\""),
+                without("\"eventSourceARN\""),
+                without("\"approximateArrival"),
+                good(2).replace("\"sequenceNumber\":\"2\"", "\"sequenceNumber\":2"),
+                good(2).replace("\"2\"", "\"two\""),
+                r#"{"kinesis":null}"#.to_owned(),
+                "null".to_owned(),
+                "7".to_owned(),
+                good(2).replace("\"eventVersion\":\"1.0\"", "\"eventVersion\":{\"a\":[]}"),
+                good(2).replace("clicks", "cli\\u0063ks"),
+                good(3),
+            ],
+            expect![[r#"
+                clicks/shardId-000000000000 1: x [1.0] at 2026-11-21T03:29:53.5Z
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no data
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no usable sequenceNumber
+                clicks/shardId-000000000000 -: envelope as unnamed-b9c90736da8b18e7: the source's envelope is broken: no usable sequenceNumber
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no shard in eventID
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no stream in eventSourceARN
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no usable approximateArrivalTimestamp
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no usable sequenceNumber
+                clicks/shardId-000000000000 2: envelope as 2: the source's envelope is broken: no usable sequenceNumber
+                clicks/shardId-000000000000 -: envelope as unnamed-858b968027deaa9f: the source's envelope is broken: no stream in eventSourceARN
+                clicks/shardId-000000000000 -: envelope as unnamed-74234e98afe7498f: the source's envelope is broken: no stream in eventSourceARN
+                clicks/shardId-000000000000 -: envelope as unnamed-7902699be42c8a8e: the source's envelope is broken: no stream in eventSourceARN
+                clicks/shardId-000000000000 2: x [1.0] at 2026-11-21T03:29:53.5Z
+                clicks/shardId-000000000000 2: x [1.0] at 2026-11-21T03:29:53.5Z
+                clicks/shardId-000000000000 3: x [1.0] at 2026-11-21T03:29:53.5Z
+            "#]],
+        );
+    }
+
+    #[test]
+    fn partitions_are_kept_apart() {
+        let other = |sequence| good(sequence).replace("shardId-000000000000", "shardId-000000000001");
+        let event = event(&[good(1), other(2), good(3)]);
+        let partitions = read(&event, &decoder()).expect("a Kinesis event");
+        let shown: Vec<_> = partitions.iter().map(|p| (p.name.as_str(), p.names.len())).collect();
+        assert_eq!(shown, [("clicks/shardId-000000000000", 2), ("clicks/shardId-000000000001", 1)]);
+    }
+
+    #[test]
+    fn deep_nesting_is_no_overflow() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        check(
+            &[good(1).replace("\"1.0\",\"partitionKey\"", &format!("{deep},\"partitionKey\"")), good(2)],
+            expect![[r#"
+                clicks/shardId-000000000000 1: x [1.0] at 2026-11-21T03:29:53.5Z
+                clicks/shardId-000000000000 2: x [1.0] at 2026-11-21T03:29:53.5Z
+            "#]],
+        );
+    }
+
+    #[test]
+    fn other_events_are_told_what_is_expected() {
+        let error = |event: &str| read(event, &decoder()).expect_err("no Kinesis event").to_string();
+        expect!["this function takes an event of a Kinesis stream, and the event has no Records"]
+            .assert_eq(&error(r#"{"sweep":true}"#));
+        expect![[
+            r#"this function takes an event of a Kinesis stream, and the event has records of "aws:sqs""#
+        ]]
+        .assert_eq(&error(r#"{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}"#));
+        assert!(error(r#"{"Records":7}"#).contains("has no list of Records"));
+        assert!(error("[").contains("has no list of Records"));
+        assert_eq!(read(r#"{"Records":[]}"#, &decoder()), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn streams_of_other_partitions_and_with_consumers_have_names() {
+        assert_eq!(stream_of("arn:aws-cn:kinesis:cn-north-1:1:stream/s"), Some("s"));
+        assert_eq!(stream_of("arn:aws:kinesis:eu-west-1:1:stream/s/consumer/c:1"), Some("s"));
+        assert_eq!((stream_of("arn:aws:kinesis:eu-west-1:1:stream/"), stream_of("s")), (None, None));
     }
 }

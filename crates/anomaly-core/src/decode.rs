@@ -140,13 +140,13 @@ fn series_of((found, name): (&Found<'_>, &String)) -> Result<SeriesId, Reject> {
 }
 
 fn time_of((found, name): (&Found<'_>, &String)) -> Result<Timestamp, Reject> {
-    let (time, shown) = match found {
-        Found::Text(text) => (Timestamp::parse(text), quote(text)),
-        Found::Number(number) => (Timestamp::from_epoch(*number), number.to_string()),
-        Found::Absent | Found::Null => return Err(missing(name)),
-        Found::Other(what) => (None, (*what).to_owned()),
-    };
-    time.ok_or(Reject::Time { found: shown })
+    let unread = |found: String| Reject::Time { found };
+    match found {
+        Found::Text(text) => Timestamp::parse(text).ok_or_else(|| unread(quote(text))),
+        Found::Number(number) => Timestamp::from_epoch(*number).ok_or_else(|| unread(number.to_string())),
+        Found::Absent | Found::Null => Err(missing(name)),
+        Found::Other(what) => Err(unread((*what).to_owned())),
+    }
 }
 
 fn number_of((found, name): (&Found<'_>, &String)) -> Result<f64, Reject> {

@@ -97,7 +97,10 @@ const DEPTH_FAST: usize = 16;
 
 /// Whether `json` is nested deeper than `limit`; counting brackets answers for most records.
 fn deeper_than(json: &[u8], limit: usize) -> bool {
-    let opening = json.iter().filter(|b| matches!(b, b'[' | b'{')).count();
+    // Sums of bytes, as long as they cannot overflow: sixteen bytes at a time instead of two. `[` and `{`
+    // differ in one bit.
+    let opening = |part: &[u8]| part.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>();
+    let opening: usize = json.chunks(255).map(|part| usize::from(opening(part))).sum();
     opening > limit && depth(json) > limit
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is asserted here is what the cloud on this machine would not notice: it takes unknown properties,
 //! and ignores retries, bisecting and destinations. That the committed template is fresh is tested in
-//! `anomaly-provision`.
+//! `anomaly-provision`, and so is the exact list of what each role may do.
 
 use std::process::Command;
 
@@ -54,18 +54,18 @@ fn a_role_names_every_action_and_every_resource() -> Result<()> {
     Ok(())
 }
 
+/// What the cloud on this machine does not ask for, and AWS does: what Lambda itself does in a function's
+/// name, the endpoint, the key. What functions do to queue, tables and topic is refused there as well, and so
+/// proven end to end.
 #[test]
-fn a_role_allows_what_its_function_does_and_nothing_else() -> Result<()> {
+fn a_role_allows_what_only_aws_would_miss() -> Result<()> {
     let template = Template::read(&template::pipeline(ENDPOINT)?)?;
-    for (role, does) in ROLES.into_iter().zip([INVOKE, CLASSIFY, PUBLISH]) {
-        let mut allowed: Vec<String> = template
-            .permissions(role)
-            .into_iter()
-            .filter(|permission| !WITHOUT_RESOURCE.contains(&permission.action.as_str()))
-            .map(|permission| format!("{} {}", permission.action, permission.resource))
-            .collect();
-        allowed.sort();
-        ensure!(allowed == does, "{role} allows\n{allowed:#?}\nand should allow\n{does:#?}");
+    for (role, needed) in ROLES.into_iter().zip([INVOKE, CLASSIFY, PUBLISH]) {
+        let permissions = template.permissions(role);
+        let allowed: Vec<String> =
+            permissions.into_iter().map(|p| format!("{} {}", p.action, p.resource)).collect();
+        let missing: Vec<_> = needed.iter().filter(|need| !allowed.iter().any(|has| has == *need)).collect();
+        ensure!(missing.is_empty(), "{role} lacks {missing:#?}\nit allows {allowed:#?}");
     }
     Ok(())
 }
@@ -82,18 +82,11 @@ const INVOKE: &[&str] = &[
     "s3:PutObject ${Dead.Arn}/aws/lambda/*",
     "sagemaker:InvokeEndpoint \
      arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}",
-    "sqs:SendMessage Scored.Arn",
 ];
 
 const CLASSIFY: &[&str] = &[
-    "dynamodb:BatchGetItem States.Arn",
-    "dynamodb:GetItem States.Arn",
-    "dynamodb:PutItem Outbox.Arn",
-    "dynamodb:PutItem Rejects.Arn",
-    "dynamodb:UpdateItem States.Arn",
     "logs:CreateLogStream ClassifyLog.Arn",
     "logs:PutLogEvents ClassifyLog.Arn",
-    "sqs:ChangeMessageVisibility Scored.Arn",
     "sqs:DeleteMessage Scored.Arn",
     "sqs:GetQueueAttributes Scored.Arn",
     "sqs:ReceiveMessage Scored.Arn",
@@ -103,16 +96,13 @@ const PUBLISH: &[&str] = &[
     "dynamodb:DescribeStream Outbox.StreamArn",
     "dynamodb:GetRecords Outbox.StreamArn",
     "dynamodb:GetShardIterator Outbox.StreamArn",
-    "dynamodb:Query ${Outbox.Arn}/index/pending",
-    "dynamodb:UpdateItem Outbox.Arn",
+    "dynamodb:ListStreams *",
     "kms:Decrypt AlertsKey.Arn",
     "kms:GenerateDataKey* AlertsKey.Arn",
     "logs:CreateLogStream PublishLog.Arn",
     "logs:PutLogEvents PublishLog.Arn",
     "s3:ListBucket Dead.Arn",
     "s3:PutObject ${Dead.Arn}/aws/lambda/*",
-    "sns:Publish Alerts",
-    "sqs:SendMessage SweepDlq.Arn",
 ];
 
 #[test]

@@ -23,9 +23,6 @@ const WHOLE_HOUSE: [&str; 3] = ["--workspace", "--features", "anomaly-cli/aws"];
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut summary = Summary::default();
     let rig = summary.timed("tools", python::prepare)?;
-    if !args.no_lint {
-        summary.timed("lint", || lint::run(&lint::Args {}))?;
-    }
     let mut build = cargo::command();
     build.arg("build").args(WHOLE_HOUSE).args(["--bins", "--tests"]);
     summary.timed("build", || cargo::run("build", &mut build))?;
@@ -43,9 +40,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut counts = Counts::default();
     let passed =
         summary.timed("tests", || cargo::run_reading("test", &mut tests, |line| counts.read(line)))?;
+    // Last, for the tests say more; and in any case, so that one run tells all there is to mend.
+    let linted = if args.no_lint { Ok(()) } else { summary.timed("lint", || lint::run(&lint::Args {})) };
     summary.print(&counts);
     ensure!(passed, "some tests failed; what the cloud on this machine wrote is in {logs}");
-    Ok(())
+    linted
 }
 
 /// What took how long.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anomaly_detect::Model;
 use anomaly_local::serve::fault::{self, Fault};
 use anomaly_local::serve::{self, ServeOptions, Served};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use tokio::net::TcpListener;
 
 /// Serve a trained model as a SageMaker endpoint.
@@ -37,6 +37,11 @@ pub(crate) struct ServeArgs {
 /// If the model cannot be read, the address cannot be listened on, or requests were still in flight when time
 /// was up.
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.model.exists(),
+        "{}: there is no such file\nhint: `anomaly train` writes models; --model says which one to serve",
+        args.model.display()
+    );
     let model = serve::open_model(&args.model).with_context(|| args.model.display().to_string())?;
     let options =
         ServeOptions { endpoint_name: args.endpoint_name, faults: args.faults, ..ServeOptions::default() };

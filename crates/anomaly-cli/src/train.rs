@@ -56,6 +56,13 @@ struct History {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let history = read(&args.histories, &args.values)?;
     let rejected = history.rejected;
+    for name in resting(&history) {
+        writeln!(
+            io::stderr().lock(),
+            "{name} never moves in this history: its first move will look strange\n\
+             hint: train on a longer history, or choose the others with --value"
+        )?;
+    }
     let options = TrainOptions {
         features: history.features,
         trees: args.trees,
@@ -107,6 +114,15 @@ fn read(paths: &[PathBuf], values: &[String]) -> anyhow::Result<History> {
         history.rejected
     );
     Ok(history)
+}
+
+/// The features that have one and the same value in all rows.
+fn resting(history: &History) -> impl Iterator<Item = &str> {
+    let first = history.rows.first();
+    history.features.iter().enumerate().filter_map(move |(i, name)| {
+        let rests = history.rows.iter().all(|row| first.is_some_and(|first| first[i] == row[i]));
+        (rests && first.is_some()).then_some(name.as_str())
+    })
 }
 
 /// Writes beside `path` and renames, so that whoever reads it never sees half a model.
@@ -185,6 +201,9 @@ mod tests {
         let history = read(&[one.clone(), two.clone()], &[]).unwrap();
         assert_eq!((history.rows.len(), history.rejected), (70, 1));
         assert_eq!(history.features, ["cpu", "memory"]);
+        assert_eq!(resting(&history).count(), 0);
+        fs::write(&one, "cpu,memory\n1,2\n3,2\n").unwrap();
+        assert_eq!(resting(&read(std::slice::from_ref(&one), &[]).unwrap()).collect::<Vec<_>>(), ["memory"]);
         let history = read(&[two, one], &["memory".to_owned()]).unwrap();
         assert_eq!((history.rows[1].as_slice(), history.features), (&[1.0][..], vec!["memory".to_owned()]));
     }

@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run.
 //!
-//! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime
-//! API, here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs
-//! alternate, so that whatever else the machine does falls on both, and medians are printed. Only
-//! the ratios carry over to another machine, and nothing is asserted: a time is not a test.
+//! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime API,
+//! here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs alternate, ahead
+//! of whatever else the machine does, and medians are printed. Only the ratios carry over to another machine,
+//! and nothing is asserted: a time is not a test.
 //!
 //! Left out, for both: making the sandbox, fetching the code, the network.
 
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::{cargo, realtime};
 use build::Decoded;
 use endpoint::Endpoint;
 use function::Function;
@@ -47,22 +48,23 @@ pub(crate) struct Args {
 const ROUNDS: usize = 5;
 
 /// Measures and prints.
-#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 pub(crate) fn run(args: &Args) -> Result<()> {
-    warn_if_busy();
     let place = place()?;
     let event = event::kinesis_batch();
     let event_path = place.join("event.json");
     std::fs::write(&event_path, &event)?;
 
+    // All that is built is built before anything is measured.
     let python = Python::prepare(&place)?;
-    let endpoint = Endpoint::start(&place)?;
-    let peer = endpoint.function(&place, "python", &python.interpreter(), &[python::bootstrap()]);
-    let ours = match args.python_only {
-        true => None,
-        false => Some(endpoint.function(&place, "ours", &build::invoke()?, &[])),
-    };
+    let endpoint_program = build::endpoint()?;
+    let ours_programs = if args.python_only { None } else { Some((build::invoke()?, build::decode()?)) };
+    if !realtime::enter() {
+        say("warning: no real-time priority (needs root); other load on the machine will show in the times");
+    }
 
+    let endpoint = Endpoint::start(&endpoint_program, &place)?;
+    let peer = endpoint.function(&place, "python", &python.interpreter(), &[python::bootstrap()]);
+    let ours = ours_programs.as_ref().map(|(invoke, _)| endpoint.function(&place, "ours", invoke, &[]));
     let peer_and_ours: Vec<&Function> = [Some(&peer), ours.as_ref()].into_iter().flatten().collect();
     let mut measured = measure(&peer_and_ours, &event, args)?.into_iter();
     let peer_measured = measured.next().context("nothing was measured")?;
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (peer_zip, ours_zip) = (python.zip()?, ours.as_ref().map(|f| python.zip_of(&f.program)).transpose()?);
     say("decoding");
     let peer_decode = python.decode(&event_path)?;
-    let ours_decode = if args.python_only { None } else { Some(build::decode(&event_path)?) };
+    let ours_decode = ours_programs.map(|(_, decode)| Decoded::measure(&decode, &event_path)).transpose()?;
 
     let rows = rows(ours_measured, &peer_measured, ours_zip, peer_zip, ours_decode, peer_decode);
     let rendered = if args.json { table::json(&rows) } else { table::text(&rows) };
@@ -164,34 +166,13 @@ fn median(mut times: Vec<Duration>) -> Result<Duration> {
     times.get(times.len() / 2).copied().context("--starts must be 1 or more")
 }
 
-/// The first start after a build elsewhere can take ten times as long; medians bear a little of that,
-/// not minutes.
-fn warn_if_busy() {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: f64 = text.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(0.0);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if load > cores as f64 * 0.75 {
-        say(&format!(
-            "warning: the machine is busy (load {load} on {cores} cores); run again when it is quiet"
-        ));
-    }
-}
-
 /// Where everything of a run lies.
 fn place() -> Result<PathBuf> {
-    let place = workspace().join("target/bench");
+    let place = cargo::target()?.join("bench");
     std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
     Ok(place)
 }
 
-/// The root of the workspace.
-fn workspace() -> PathBuf {
-    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    root.pop();
-    root
-}
-
-#[expect(clippy::print_stderr, reason = "progress for whoever waits")]
 fn say(line: &str) {
     eprintln!("bench: {line}");
 }

@@ -8,6 +8,7 @@ mod bench;
 mod cargo;
 mod lint;
 mod python;
+mod realtime;
 mod record;
 mod render;
 mod test;

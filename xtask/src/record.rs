@@ -18,7 +18,6 @@ mod server;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::realtime;
 use faults::{Fault, Stage};
 use load::{Load, Tally};
 use server::{Server, Usage};
@@ -54,7 +54,9 @@ const COLUMNS: &str = "timestamp,latency_ms,requests,cpu_percent,memory_mb";
 pub(crate) fn run(args: &Args) -> Result<()> {
     let version = server::version()?;
     let stop = stop_on_interrupt()?;
-    raise_priority();
+    if !realtime::enter() {
+        say("warning: no real-time priority (needs root); other load on the machine will show in the series");
+    }
 
     let seconds = args.minutes * 60;
     let plan = faults::plan(seconds, args.seed);
@@ -153,17 +155,6 @@ fn kernel() -> String {
     format!("Linux {}", release.trim().split('-').next().unwrap_or_default())
 }
 
-/// Whatever else the machine does should not be seen in the series: the recorder, and nginx and
-/// the hog which inherit it, run in the real-time class, ahead of every ordinary process and in
-/// turns with each other. Where that is not allowed the recording is merely noisier.
-fn raise_priority() {
-    let pid = std::process::id().to_string();
-    let raised = Command::new("chrt").args(["--rr", "--pid", "1", &pid]).output();
-    if !raised.is_ok_and(|o| o.status.success()) {
-        say("warning: no real-time priority (needs root); other load on the machine will show in the series");
-    }
-}
-
 fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -210,7 +201,6 @@ fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-#[expect(clippy::print_stderr, reason = "progress for whoever waits")]
 fn say(line: &str) {
     eprintln!("record: {line}");
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::python::output;
-use super::{say, workspace};
+use crate::cargo;
 
 /// Records a second of our decoder and of the stock one.
 #[derive(Debug, Clone, Copy)]
@@ -25,26 +25,27 @@ pub(super) fn endpoint() -> Result<PathBuf> {
     build("bench-endpoint", "release", "bench-endpoint")
 }
 
-/// Measures the decoders.
-pub(super) fn decode(event: &Path) -> Result<Decoded> {
-    let program = build("bench-decode", "function", "bench-decode")?;
-    let answer: serde_json::Value =
-        serde_json::from_str(&output(Command::new(program).arg(event).arg("201"))?)?;
-    let figure =
-        |name: &str| answer[name].as_f64().with_context(|| format!("bench-decode printed no {name:?}"));
-    Ok(Decoded { ours: figure("ours")?, stock: figure("stock")? })
+/// The program that measures the decoders.
+pub(super) fn decode() -> Result<PathBuf> {
+    build("bench-decode", "function", "bench-decode")
+}
+
+impl Decoded {
+    /// What `program` measures on `event`.
+    pub(super) fn measure(program: &Path, event: &Path) -> Result<Self> {
+        let answer: serde_json::Value =
+            serde_json::from_str(&output(Command::new(program).arg(event).arg("201"))?)?;
+        let figure =
+            |name: &str| answer[name].as_f64().with_context(|| format!("bench-decode printed no {name:?}"));
+        Ok(Self { ours: figure("ours")?, stock: figure("stock")? })
+    }
 }
 
 fn build(package: &str, profile: &str, program: &str) -> Result<PathBuf> {
-    say(&format!("building {package}"));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", package, "--profile", profile])
-        .current_dir(workspace())
-        .status()
-        .context("cannot run cargo")?;
-    if !status.success() {
-        bail!("{package} does not build");
-    }
-    Ok(workspace().join("target").join(profile).join(program))
+    let build = &mut cargo::command();
+    cargo::run(
+        &format!("build {package}"),
+        build.args(["build", "--quiet", "--package", package, "--profile", profile]),
+    )?;
+    Ok(cargo::target()?.join(profile).join(program))
 }

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::event;
 use super::function::Function;
-use super::{build, event};
 
 /// Where Debian keeps the authorities everyone trusts.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -23,8 +23,8 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn start(place: &Path) -> Result<Self> {
-        let mut child = Command::new(build::endpoint()?)
+    pub(super) fn start(program: &Path, place: &Path) -> Result<Self> {
+        let mut child = Command::new(program)
             .arg(place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

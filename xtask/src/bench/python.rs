@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{say, workspace};
+use super::say;
+use crate::cargo;
 
 /// A virtual environment with what the function needs.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub(super) fn bootstrap() -> PathBuf {
 }
 
 fn peer(file: &str) -> PathBuf {
-    workspace().join("benches/peer").join(file)
+    cargo::root().join("benches/peer").join(file)
 }
 
 /// What a command printed, if it succeeded.

@@ -20,6 +20,17 @@ pub fn init(lookup: impl Fn(&str) -> Option<String>) {
         .try_init();
 }
 
+/// Starts logging for somebody who runs a handler by hand: errors only, as text, on standard error.
+pub fn init_for_people() {
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .with_max_level(LevelFilter::ERROR)
+        .try_init();
+}
+
 /// The levels of Lambda's logging configuration; `FATAL` is nothing of ours.
 fn level(text: &str) -> Option<LevelFilter> {
     match text.trim().to_ascii_lowercase().as_str() {

@@ -1,0 +1,260 @@
+//! `anomaly local`: a function's own handler on an event file, in this process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anomaly_aws::event::BatchResponse;
+use anomaly_aws::{clock, telemetry};
+use anomaly_core::alert::Transition;
+use anomaly_core::classify::{Policy, SeriesState};
+use anomaly_core::config::{Config, ModelKind};
+use anomaly_core::decode::Decoder;
+use anomaly_core::message::{self, Message};
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
+use anomaly_core::wire::{self, Chunk, ChunkV1, RejectV1, TransitionV1};
+use anomaly_detect::Model;
+use anomaly_local::serve::open_model;
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::{
+    Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+};
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+/// Run a function's own handler on an event file, without AWS.
+///
+/// stdout gets the function's answer, word for word; stderr gets what it queued, wrote or published. Every run
+/// starts with empty tables, and an endpoint is replaced by a model.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LocalArgs {
+    /// The function.
+    #[arg(value_enum)]
+    function: Function,
+    /// The event, as Lambda hands it over; the folder events/ has some.
+    #[arg(short, long, value_name = "JSON")]
+    event: PathBuf,
+    /// The configuration.
+    #[arg(short, long, value_name = "TOML", default_value = "anomaly.toml")]
+    config: PathBuf,
+    /// A model that `anomaly train` made, in place of the endpoint.
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+}
+
+/// The functions.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Function {
+    /// A Kinesis batch to scored chunks.
+    Invoke,
+    /// Scored chunks to states and transitions.
+    Classify,
+    /// Transitions to messages.
+    Publish,
+}
+
+/// Runs the handler, and tells what it did.
+///
+/// # Errors
+/// If a file cannot be read, or the event is not one the function takes.
+pub(crate) fn run(args: LocalArgs) -> anyhow::Result<ExitCode> {
+    telemetry::init_for_people();
+    let event = read(&args.event)?;
+    let valid: Result<&serde_json::value::RawValue, _> = serde_json::from_str(&event);
+    valid.with_context(|| format!("{} is not JSON", args.event.display()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let told = Told::default();
+    let answer = runtime.block_on(async {
+        match args.function {
+            Function::Invoke => invoke(&args, &event, &told).await,
+            Function::Classify => classify(&args, &event, &told).await,
+            Function::Publish => publish(&event, &told).await,
+        }
+    })?;
+    writeln!(io::stdout(), "{}", serde_json::to_string(&answer)?)?;
+    // Nobody is left to be told that stderr is closed.
+    let _ = told.lock().iter().try_for_each(|line| writeln!(io::stderr(), "{line}"));
+    Ok(if answer.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
+    let config = config(&args.config)?;
+    let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
+    let scorer = scorer(&config, args.model.as_deref())?;
+    Ok(lambda_invoke::handle(scorer.as_ref(), told, &decoder, config.model.rows_max, event).await?)
+}
+
+async fn classify(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
+    let config = config(&args.config)?;
+    let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
+    let policy = Policy::new(&config, decoder.feature_names());
+    let states = LocalStates { states: Mutex::default(), told };
+    Ok(lambda_classify::handle(&states, told, &policy, event, clock::now()).await?)
+}
+
+async fn publish(event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
+    let outbox = LocalOutbox { rows: rows(event) };
+    let now = clock::now();
+    Ok(lambda_publish::handle(&outbox, told, event, now, now).await?)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn config(path: &Path) -> anyhow::Result<Config> {
+    Config::from_toml(&read(path)?).with_context(|| format!("in {}", path.display()))
+}
+
+/// The model in place of the endpoint, or none where none is wanted.
+fn scorer(config: &Config, model: Option<&Path>) -> anyhow::Result<Option<LocalScorer>> {
+    match (config.model.kind, model) {
+        (ModelKind::None, None) => Ok(None),
+        (ModelKind::None, Some(_)) => {
+            bail!("model.kind = \"none\": rules judge the values, and --model is of no use")
+        }
+        (_, None) => bail!(
+            "no endpoint is called from here\nhint: --model MODEL scores with what `anomaly train` made, the scores `anomaly serve` would give"
+        ),
+        (_, Some(path)) => {
+            let model = open_model(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Ok(Some(LocalScorer(model)))
+        }
+    }
+}
+
+/// A frozen model in the endpoint's place.
+struct LocalScorer(Model);
+
+impl Scorer for LocalScorer {
+    fn model(&self) -> &str {
+        self.0.id()
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
+        let score = |row: &&[f64]| self.0.score(row);
+        let scores: Result<Vec<f64>, _> = rows.iter().map(score).collect();
+        scores.map_err(|error| Fault::permanent(format!("score with model {}", self.0.id()), error))
+    }
+}
+
+/// What a handler did, a line each: queue, table of rejects and topic in one.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rejects(&self, rejects: &[RejectV1]) {
+        let line = |reject: &RejectV1| {
+            let RejectV1 { sequence, reject, .. } = reject;
+            format!("  rejected {sequence}: {reject}")
+        };
+        self.lock().extend(rejects.iter().map(line));
+    }
+}
+
+impl Queue for Told {
+    async fn send(&self, chunk: &Chunk) -> Result<(), Fault> {
+        let read: ChunkV1 =
+            wire::read(&chunk.body).map_err(|error| Fault::permanent("read a chunk", error))?;
+        let ChunkV1 { model, rows, rejects, .. } = read;
+        let Chunk { body, group, .. } = chunk;
+        let (n, m, bytes) = (rows.len(), rejects.len(), body.len());
+        self.lock().push(format!("queued a chunk of {group}: {n} readings, {m} rejects, {bytes} bytes"));
+        for row in rows {
+            let score =
+                row.score.map_or("no score".to_owned(), |score| format!("score {score:.4} by {model}"));
+            self.lock().push(format!("  {} {}: {score}", row.series, row.at_ms));
+        }
+        self.rejects(&rejects);
+        Ok(())
+    }
+}
+
+impl Rejects for Told {
+    async fn keep(&self, rejects: &[RejectV1]) -> Result<(), Fault> {
+        self.lock().push(format!("kept {} rejects", rejects.len()));
+        self.rejects(rejects);
+        Ok(())
+    }
+}
+
+impl Publisher for Told {
+    async fn publish(&self, message: &Message) -> Result<String, Fault> {
+        let bodies: Value = serde_json::from_str(&message.bodies).unwrap_or_default();
+        let text = bodies["default"].as_str().unwrap_or_default();
+        self.lock().push(format!("published: {}\n{text}", message.subject));
+        Ok("local".to_owned())
+    }
+}
+
+/// States that begin empty.
+struct LocalStates<'t> {
+    states: Mutex<BTreeMap<SeriesId, Stored>>,
+    told: &'t Told,
+}
+
+impl States for LocalStates<'_> {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<Stored>>, Fault> {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(series.iter().map(|name| states.get(name).cloned()).collect())
+    }
+
+    async fn save(
+        &self,
+        series: &SeriesId,
+        state: &SeriesState,
+        revision: Option<u64>,
+        transitions: &[Transition],
+        _: Timestamp,
+    ) -> Result<Saved, Fault> {
+        let revision = revision.map_or(1, |revision| revision + 1);
+        let stored = Stored { state: state.clone(), revision };
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).insert(series.clone(), stored);
+        let mut told = self.told.lock();
+        told.push(format!("wrote {series}, revision {revision}: {} bytes", state.encode().len()));
+        told.extend(transitions.iter().map(|transition| format!("with {}", message::text(transition))));
+        Ok(Saved::Written)
+    }
+}
+
+/// The rows that an event of the outbox's stream shows.
+struct LocalOutbox {
+    rows: Vec<Transition>,
+}
+
+/// The transitions in the images of `event`.
+fn rows(event: &str) -> Vec<Transition> {
+    let event: Value = serde_json::from_str(event).unwrap_or_default();
+    let records = event["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let body = |record: &Value| record["dynamodb"]["NewImage"]["body"]["S"].as_str().map(str::to_owned);
+    let read = |body: String| wire::read::<TransitionV1>(&body).ok();
+    records.iter().filter_map(body).filter_map(read).map(|row| row.transition).collect()
+}
+
+impl Outbox for LocalOutbox {
+    async fn claim(&self, key: &TransitionKey, _: Timestamp, _: Timestamp) -> Result<Claim, Fault> {
+        match self.rows.iter().find(|row| TransitionKey::of(row) == *key) {
+            Some(row) => Ok(Claim::Taken(Box::new(row.clone()))),
+            None => Err(Fault::permanent(
+                format!("claim alert {} transition {}", key.alert, key.number),
+                "the event shows no readable NewImage of it, and there is no table here",
+            )),
+        }
+    }
+
+    async fn mark_sent(&self, _: &TransitionKey, _: &str, _: Timestamp) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn pending(&self, _: Timestamp, _: usize) -> Result<Vec<TransitionKey>, Fault> {
+        Ok(Vec::new())
+    }
+}

@@ -1,8 +1,12 @@
 //! The `anomaly` command: each subcommand reads its arguments, and leaves the work to a library.
 
 mod detect;
+#[cfg(feature = "aws")]
+mod local;
 mod render;
+mod serve;
 mod terminal;
+mod train;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,7 +27,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Detect(detect::DetectArgs),
+    Train(train::TrainArgs),
+    Serve(serve::ServeArgs),
     Render(render::RenderArgs),
+    #[cfg(feature = "aws")]
+    Local(local::LocalArgs),
     #[cfg(not(feature = "aws"))]
     Local(WithoutAws),
 }
@@ -50,7 +58,11 @@ impl WithoutAws {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Detect(args) => detect::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Render(args) => render::run(args),
+        #[cfg(feature = "aws")]
+        Command::Local(args) => local::run(args),
         #[cfg(not(feature = "aws"))]
         Command::Local(args) => args.run(),
     };

@@ -198,30 +198,30 @@ mod tests {
     fn reads_well() {
         let both = transitions("webserver", "slow", &names(&["latency_ms", "cpu", "c", "d", "e"]), 21.0);
         expect![[r#"
-            CRITICAL webserver: slow at 2026-11-18T11:06:49Z
+            CRITICAL webserver: slow at 2026-11-18T11:06:50Z
               latency_ms 21 against 10 (fixed)
               since 2026-11-18T11:06:48Z
-              latency_ms   21  ▁▁▂▁▁▂▁▁██
-              cpu         0.5  ▁▁▁▁▁▁▁▁▁▁
-              c           0.5  ▁▁▁▁▁▁▁▁▁▁
-              d           0.5  ▁▁▁▁▁▁▁▁▁▁
+              latency_ms   21  ▁▁▂▁▁▂▁▁███
+              cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁
+              c           0.5  ▁▁▁▁▁▁▁▁▁▁▁
+              d           0.5  ▁▁▁▁▁▁▁▁▁▁▁
               and 1 more features
-              alert 0410a42e48f1413f transition 1"#]]
+              alert ecc2638443323578 transition 1"#]]
         .assert_eq(&text(&both[0]));
         expect![[r#"
             RESOLVED webserver: slow at 2026-11-18T11:08:09Z
               lasted 1 min 21 s, 52 anomalous readings
-              peak latency_ms 21 against 10 at 2026-11-18T11:06:49Z
+              peak latency_ms 21 against 10 at 2026-11-18T11:06:50Z
               latency_ms    6  ▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█
               cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               c           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               d           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               and 1 more features
-              alert 0410a42e48f1413f transition 2"#]]
+              alert ecc2638443323578 transition 2"#]]
         .assert_eq(&text(&both[1]));
         expect![[r#"
-            [CRITICAL] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:49Z 0410a42e48f1413f
-            [RESOLVED] webserver: slow, after 1 min 21 s, 2026-11-18T11:08:09Z 0410a42e48f1413f"#]]
+            [CRITICAL] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:50Z ecc2638443323578
+            [RESOLVED] webserver: slow, after 1 min 21 s, 2026-11-18T11:08:09Z ecc2638443323578"#]]
         .assert_eq(&format!("{}\n{}", sms(&both[0]), sms(&both[1])));
     }
 

@@ -9,8 +9,10 @@ use crate::cargo;
 pub(crate) struct Args {}
 
 pub(crate) fn run(_args: &Args) -> Result<()> {
-    cargo::run("formatting", cargo::command().args(["fmt", "--all", "--check"]))?;
+    let formatted = cargo::run("formatting", cargo::command().args(["fmt", "--all", "--check"]));
     let mut clippy = cargo::command();
     clippy.args(["clippy", "--workspace", "--all-targets", "--features", "anomaly-cli/aws"]);
-    cargo::run("lints", clippy.args(["--", "--deny", "warnings"])).map(drop)
+    let linted = cargo::run("lints", clippy.args(["--", "--deny", "warnings"]));
+    // Both are run before either is heard, so that one run tells all there is to mend.
+    formatted.and(linted).map(drop)
 }

@@ -78,3 +78,61 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(all(test, feature = "sqs"))]
+mod tests {
+    use aws_sdk_sqs::operation::send_message::SendMessageError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    fn of(status: u16, code: &str, message: &str) -> Fault {
+        let mut metadata = ErrorMetadata::builder();
+        if !code.is_empty() {
+            metadata = metadata.code(code);
+        }
+        if !message.is_empty() {
+            metadata = metadata.message(message);
+        }
+        let status = StatusCode::try_from(status).expect("a status");
+        let response = HttpResponse::new(status, SdkBody::empty());
+        fault("do it", &SdkError::service_error(SendMessageError::generic(metadata.build()), response))
+    }
+
+    #[test]
+    fn codes_decide_where_there_are_any() {
+        for (status, code, kind) in [
+            (400, "ThrottlingException", FaultKind::Transient),
+            (400, "ProvisionedThroughputExceededException", FaultKind::Transient),
+            (403, "RequestThrottled", FaultKind::Transient),
+            (403, "AWS.SimpleQueueService.RequestThrottled", FaultKind::Transient),
+            (400, "KMSThrottlingException", FaultKind::Transient),
+            (429, "ModelNotReadyException", FaultKind::Transient),
+            (530, "InternalDependencyException", FaultKind::Transient),
+            (503, "", FaultKind::Transient),
+            (400, "ValidationException", FaultKind::Permanent),
+            (403, "AccessDeniedException", FaultKind::Permanent),
+            (400, "", FaultKind::Permanent),
+        ] {
+            assert_eq!(of(status, code, "").kind, kind, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn the_services_own_words_are_kept() {
+        assert_eq!(of(400, "Throttling", "Rate exceeded").to_string(), "do it: Throttling: Rate exceeded");
+        assert_eq!(of(400, "Throttling", "").to_string(), "do it: Throttling, HTTP 400");
+    }
+
+    #[test]
+    fn what_could_not_be_built_is_somebodys_task_and_a_time_out_is_not() {
+        let built: SdkError<SendMessageError, HttpResponse> = SdkError::construction_failure("no region");
+        assert_eq!(fault("do it", &built).kind, FaultKind::Permanent);
+        let late: SdkError<SendMessageError, HttpResponse> = SdkError::timeout_error("too late");
+        let late = fault("do it", &late);
+        assert_eq!(late.kind, FaultKind::Transient);
+        assert!(late.detail.ends_with(": too late"), "the whole chain: {late}");
+    }
+}

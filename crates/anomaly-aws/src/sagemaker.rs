@@ -141,3 +141,33 @@ fn scores(body: &[u8]) -> Result<Vec<f64>, String> {
         .map_err(|error| format!("the answer is not {{\"scores\":[{{\"score\":x}}]}}: {error}"))?;
     Ok(answer.scores.iter().map(|score| score.score).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_stay_below_the_limit_and_hold_every_row() {
+        let rows: [&[f64]; 3] = [&[1.0, 2.0], &[3.0, 4.0], &[5.0, 6.0]];
+        assert_eq!(bodies(&rows, ContentType::Csv, 15), ["1.0,2.0\n3.0,4.0", "5.0,6.0"]);
+        assert_eq!(bodies(&rows, ContentType::Csv, 14), ["1.0,2.0", "3.0,4.0", "5.0,6.0"]);
+        assert_eq!(bodies(&rows, ContentType::Csv, 1).len(), 3, "a row is never cut");
+        let one = r#"{"instances":[{"features":[1.0,2.0]}]}"#;
+        assert_eq!(bodies(&rows, ContentType::Json, one.len())[0], one);
+        assert_eq!(bodies(&rows, ContentType::Json, 1000).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_to_the_bit(number in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL | proptest::num::f64::ZERO) {
+            let csv = bodies(&[&[number]], ContentType::Csv, 100);
+            prop_assert_eq!(csv[0].parse::<f64>().expect("a number").to_bits(), number.to_bits());
+            let json: serde_json::Value = serde_json::from_str(&bodies(&[&[number]], ContentType::Json, 100)[0]).expect("JSON");
+            let read = json["instances"][0]["features"][0].as_f64().expect("a number");
+            prop_assert_eq!(read.to_bits(), number.to_bits());
+            let answer = format!("{{\"scores\":[{{\"score\":{number:?}}}]}}");
+            prop_assert_eq!(scores(answer.as_bytes()).expect("scores")[0].to_bits(), number.to_bits());
+        }
+    }
+}

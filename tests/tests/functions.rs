@@ -183,7 +183,9 @@ mod publish {
         let mut function = start("publish", NO_MODEL, &aws).await?;
         let answer = function.invoke(&events::outbox(&[row.clone(), row])).await?.answered()?;
         ensure!(failures(&answer) == [sequence_number(0)], "{answer}\n{}", function.output());
-        ensure!(aws.calls("UpdateItem").len() == 1, "claimed, and not marked as sent");
+        let updates = aws.calls("UpdateItem");
+        ensure!(updates.len() == 2, "claimed and released, not marked as sent: {updates:?}");
+        ensure!(updates[1].json()["UpdateExpression"] == "REMOVE #lease", "{}", updates[1].text());
         Ok(())
     }
 

@@ -250,6 +250,10 @@ impl Outbox for LocalOutbox {
         }
     }
 
+    async fn release(&self, _: &TransitionKey, _: Timestamp) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn mark_sent(&self, _: &TransitionKey, _: &str, _: Timestamp) -> Result<(), Fault> {
         Ok(())
     }

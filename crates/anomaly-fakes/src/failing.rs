@@ -113,6 +113,10 @@ impl<P: Outbox + Sync> Outbox for Failing<&P> {
         self.run(self.inner.claim(key, now, lease_until)).await
     }
 
+    async fn release(&self, key: &TransitionKey, lease_until: Timestamp) -> Result<(), Fault> {
+        self.run(self.inner.release(key, lease_until)).await
+    }
+
     async fn mark_sent(&self, key: &TransitionKey, id: &str, now: Timestamp) -> Result<(), Fault> {
         self.run(self.inner.mark_sent(key, id, now)).await
     }

@@ -161,6 +161,13 @@ impl Outbox for MemoryTables {
         })
     }
 
+    async fn release(&self, key: &TransitionKey, lease_until: Timestamp) -> Result<(), Fault> {
+        if let Some(row) = lock(&self.outbox).get_mut(key) {
+            row.lease_until = row.lease_until.filter(|until| *until != lease_until);
+        }
+        Ok(())
+    }
+
     async fn mark_sent(&self, key: &TransitionKey, message_id: &str, _: Timestamp) -> Result<(), Fault> {
         if let Some(row) = lock(&self.outbox).get_mut(key) {
             row.message_id.get_or_insert_with(|| message_id.to_owned());

@@ -115,6 +115,14 @@ pub trait Outbox {
         lease_until: Timestamp,
     ) -> impl Future<Output = Result<Claim, Fault>> + Send;
 
+    /// Gives up the claim on `key` that lasts until `lease_until`, so that the next attempt need not wait for its
+    /// end. If it is not ours any more: no change. It may fail: the lease ends by itself.
+    fn release(
+        &self,
+        key: &TransitionKey,
+        lease_until: Timestamp,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Marks `key` sent with the publisher's `message_id`; it is pending no more. Again: no change.
     fn mark_sent(
         &self,

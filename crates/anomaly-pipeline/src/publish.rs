@@ -89,7 +89,7 @@ pub async fn sweep(
     Ok(published)
 }
 
-/// Claims, publishes, marks. A crash before the publisher's answer leaves the row pending: it is sent after
+/// Claims, publishes, marks; gives the claim up if the publisher fails. A crash before the publisher's answer leaves the row pending: it is sent after
 /// the lease. A crash between that answer and the mark sends it twice, with the same alert and number.
 async fn publish_one(
     outbox: &impl Outbox,
@@ -100,7 +100,15 @@ async fn publish_one(
 ) -> Result<bool, Fault> {
     match outbox.claim(key, now, lease_until).await? {
         Claim::Taken(transition) => {
-            let message_id = publisher.publish(&message(&transition)).await?;
+            let message_id = match publisher.publish(&message(&transition)).await {
+                Ok(message_id) => message_id,
+                Err(fault) => {
+                    // Else the stream, which comes again at once, would find it held and go on to later steps.
+                    // Should this fail too, the sweep finds it after the lease.
+                    let _ = outbox.release(key, lease_until).await;
+                    return Err(fault);
+                }
+            };
             outbox.mark_sent(key, &message_id, now).await?;
             Ok(true)
         }

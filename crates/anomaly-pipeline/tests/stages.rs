@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
-use anomaly_core::config::{Config, MOfN, Method, On, Rule};
+use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, SeriesId};
 use anomaly_core::reject::Reject;
@@ -48,6 +48,7 @@ fn policy() -> Policy {
         on: On::Score,
         method: Method::Static { threshold: 10.0 },
         hold: MOfN::default(),
+        clear: Clear { below: 1.0, hold: MOfN::new(10, 10).expect("valid") },
         ..Rule::default()
     };
     Policy::new(&Config { rules: vec![rule], ..Config::default() }, &["v".to_owned()])
@@ -194,6 +195,19 @@ async fn publish_may_fail_anywhere() {
             assert_eq!(people.messages().len(), if lost_answer { 5 } else { 4 }, "{call} {failure:?}");
         }
     }
+}
+
+/// The stream comes again at once. A claim that outlived its failed attempt would let the later steps overtake.
+#[tokio::test]
+async fn the_stream_keeps_an_alerts_order() {
+    let (queue, tables) = (MemoryQueue::default(), MemoryTables::default());
+    run(&SumScorer, &queue).await;
+    judge(&tables, &queue).await;
+    let people = Failing::new(RecordingPublisher::default(), &[(1, Failure::Before)]);
+    let first = publish(&tables, &people, &tables.keys(), at(0), at(1000)).await;
+    assert_eq!((first.sent, first.resume_at), (1, Some(1)));
+    let again = publish(&tables, &people, &tables.keys()[1..], at(1), at(1001)).await;
+    assert_eq!((again.sent, again.resume_at), (3, None));
 }
 
 /// A publisher that is down holds up only what it was given; the sweep does not let a later step overtake.

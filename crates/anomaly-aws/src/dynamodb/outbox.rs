@@ -6,8 +6,9 @@ use anomaly_core::wire::{self, TransitionV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Claim, Outbox, TransitionKey};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::item::{Item, expires_s, n, number, s, text};
@@ -71,6 +72,15 @@ impl Outbox for DynamoOutbox {
         }
     }
 
+    async fn release(&self, key: &TransitionKey, lease_until: Timestamp) -> Result<(), Fault> {
+        let request = self
+            .update(key)
+            .update_expression("REMOVE #lease")
+            .condition_expression("attribute_exists(#pending) AND #lease = :until")
+            .expression_attribute_values(":until", n(lease_until.as_ms()));
+        done(request.send().await, || format!("release alert {} transition {}", key.alert, key.number))
+    }
+
     async fn mark_sent(&self, key: &TransitionKey, message_id: &str, now: Timestamp) -> Result<(), Fault> {
         let request = self
             .update(key)
@@ -85,17 +95,7 @@ impl Outbox for DynamoOutbox {
             .expression_attribute_values(":now", n(now.as_ms()))
             .expression_attribute_values(":message", s(message_id))
             .expression_attribute_values(":expires", n(expires_s(now)));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => {
-                Err(fault(format!("mark alert {} transition {} sent", key.alert, key.number), &error))
-            }
-        }
+        done(request.send().await, || format!("mark alert {} transition {} sent", key.alert, key.number))
     }
 
     async fn pending(&self, created_before: Timestamp, limit: usize) -> Result<Vec<TransitionKey>, Fault> {
@@ -122,6 +122,24 @@ impl Outbox for DynamoOutbox {
             }
         }
         in_order(&rows).ok_or_else(|| Fault::permanent(OPERATION, "a row of the index has no keys"))
+    }
+}
+
+/// An update whose condition need not hold: where it does not, there is nothing left to do.
+fn done(
+    updated: Result<UpdateItemOutput, SdkError<UpdateItemError>>,
+    operation: impl Fn() -> String,
+) -> Result<(), Fault> {
+    match updated {
+        Ok(_) => Ok(()),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(fault(operation(), &error)),
     }
 }
 

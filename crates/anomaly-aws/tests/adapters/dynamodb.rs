@@ -297,6 +297,22 @@ mod outbox {
     }
 
     #[tokio::test]
+    async fn a_release_gives_up_our_own_lease_only() {
+        let server = Server::start(|number, _| match number {
+            0 => ok("{}"),
+            _ => error(400, "ConditionalCheckFailedException"),
+        })
+        .await;
+        for _ in 0..2 {
+            assert_eq!(outbox(&server).release(&key(), at(9)).await, Ok(()));
+        }
+        let request = server.requests()[0].json();
+        assert_eq!(request["UpdateExpression"], "REMOVE #lease");
+        assert_eq!(request["ConditionExpression"], "attribute_exists(#pending) AND #lease = :until");
+        assert_eq!(request["ExpressionAttributeValues"], json!({ ":until": { "N": "9" } }));
+    }
+
+    #[tokio::test]
     async fn pending_follows_pages_and_puts_steps_in_order() {
         let row = |alert: &str, number: u32, created: u32| {
             let (number, created) = (number.to_string(), created.to_string());

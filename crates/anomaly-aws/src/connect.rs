@@ -9,12 +9,16 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 
 use crate::config::Connection;
 
 /// How long a connection may take: within a region it is milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an endpoint may take: a container must answer within 60 s (SageMaker developer guide, "Use your
+/// own inference code"), and a second for the way. It is every client's, because clients share connections, and
+/// the trusted certificates behind them, only where these two times are the same.
+const READ_TIMEOUT: Duration = Duration::from_secs(61);
 /// How long one attempt at a small request may take.
 #[cfg(any(feature = "dynamodb", feature = "sns", feature = "sqs"))]
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,10 +26,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// where a service refuses at once.
 #[cfg(any(feature = "dynamodb", feature = "sns", feature = "sqs"))]
 const ATTEMPTS_MAX: u32 = 4;
-/// How long an endpoint may take: a container must answer within 60 s (SageMaker developer guide, "Use your
-/// own inference code"), and a second for the way.
-#[cfg(feature = "sagemaker")]
-const ENDPOINT_READ_TIMEOUT: Duration = Duration::from_secs(61);
 /// Attempts at an endpoint: what it refuses longer, the source brings again.
 #[cfg(feature = "sagemaker")]
 const ENDPOINT_ATTEMPTS_MAX: u32 = 3;
@@ -75,18 +75,19 @@ macro_rules! client {
 }
 
 client!(
-    /// Rows to an endpoint. There is no limit on the whole operation here: the function's deadline is one.
-    "sagemaker", sagemaker_runtime, aws_sdk_sagemakerruntime, ENDPOINT_ATTEMPTS_MAX,
-    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(ENDPOINT_READ_TIMEOUT).build()
+    /// Rows to an endpoint. There is no limit on an attempt: the function's deadline is one.
+    "sagemaker", sagemaker_runtime, aws_sdk_sagemakerruntime, ENDPOINT_ATTEMPTS_MAX, timeouts().build()
 );
-client!("sqs", sqs, aws_sdk_sqs, ATTEMPTS_MAX, small_request());
-client!("dynamodb", dynamodb, aws_sdk_dynamodb, ATTEMPTS_MAX, small_request());
-client!("sns", sns, aws_sdk_sns, ATTEMPTS_MAX, small_request());
+client!("sqs", sqs, aws_sdk_sqs, ATTEMPTS_MAX, timeouts().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
+client!(
+    "dynamodb",
+    dynamodb,
+    aws_sdk_dynamodb,
+    ATTEMPTS_MAX,
+    timeouts().operation_attempt_timeout(ATTEMPT_TIMEOUT).build()
+);
+client!("sns", sns, aws_sdk_sns, ATTEMPTS_MAX, timeouts().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
 
-#[cfg(any(feature = "dynamodb", feature = "sns", feature = "sqs"))]
-fn small_request() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .build()
+fn timeouts() -> TimeoutConfigBuilder {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT)
 }

@@ -14,7 +14,7 @@ use anomaly_core::rule::Finding;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
 use anomaly_detect::{Model, OptionsError};
 
-use crate::engine::{self, Engine, Judged, Refusal, Scoring};
+use crate::engine::{self, Engine, Judged, Refusal, SERIES_FULL_MAX, Scoring};
 use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output, SCORES_HEADER};
 use crate::state::{Saved, SavedInput, StateDir, StateError};
@@ -212,6 +212,8 @@ struct Run<'r> {
     save_took: Duration,
     rows_since_save: u64,
     summary: Summary,
+    /// Whether it was said that some series have a small forest.
+    small_told: bool,
     stop: &'r Stop,
     watcher: &'r mut dyn Watcher,
 }
@@ -225,7 +227,12 @@ impl<'r> Run<'r> {
         engine::check(&scoring).map_err(DetectError::Options)?;
         let mut engine = Engine::new(scoring);
         let state = options.state.as_deref().map(StateDir::open).transpose()?;
-        let saved = state.as_ref().map(|state| state.load(&mut engine)).transpose()?.unwrap_or_default();
+        let mut saved = state.as_ref().map(|state| state.load(&mut engine)).transpose()?.unwrap_or_default();
+        if let (Some(state), true) = (&state, std::mem::take(&mut saved.live)) {
+            // What a pipe said after this was saved will not be said again: it stays in the files.
+            saved.outputs_as_they_are();
+            state.save(&mut saved, &engine)?;
+        }
         let open =
             |path: &Option<PathBuf>| path.as_deref().map(|path| open(path, begin(&saved, path))).transpose();
         let (alerts, rejects) = (open(&options.alerts)?, open(&options.rejects)?);
@@ -240,6 +247,7 @@ impl<'r> Run<'r> {
             save_took: Duration::ZERO,
             rows_since_save: 0,
             summary: Summary::default(),
+            small_told: false,
             stop,
             watcher,
         })
@@ -260,7 +268,7 @@ impl<'r> Run<'r> {
             self.watcher.note(&source.name, note);
         }
         if let Some(path) = scores {
-            let begin = if resumed { begin(&self.saved, path) } else { Begin::New };
+            let begin = if resumed || rows.is_live() { begin(&self.saved, path) } else { Begin::New };
             reader.scores = Some(open_scores(path, begin)?);
         }
         let mut keeper =
@@ -285,14 +293,18 @@ impl<'r> Run<'r> {
                 held = Some(row);
                 break Ok(());
             }
-            let stepped = self.row(&mut reader, row)?;
+            let stepped = match self.row(&mut reader, row) {
+                Err(Left::Input(error)) => break Err(error),
+                other => other?,
+            };
             self.watcher.read(&rows);
             if self.state.is_some() {
                 keeper.mark = rows.mark();
                 self.save_if_due(&mut reader, &keeper, stepped)?;
             }
         };
-        self.keep(&mut reader, &keeper)?;
+        self.note_down(&mut reader, &keeper)?;
+        self.save_if_due(&mut reader, &keeper, false)?;
         ended?;
         if let (Some(first), 0, None) = (&reader.first_reject, reader.readings, &held)
             && !resumed
@@ -382,6 +394,7 @@ impl<'r> Run<'r> {
         };
         match judged {
             Ok(judged) => {
+                self.tell_of_small_forests(&reader.name);
                 reader.readings += 1;
                 self.summary.readings += 1;
                 self.write_score(reader, &timestamp, &value, Some(&judged))?;
@@ -393,6 +406,16 @@ impl<'r> Run<'r> {
                 self.reject(reader, number, &rejected)?;
                 Ok(false)
             }
+        }
+    }
+
+    fn tell_of_small_forests(&mut self, input: &str) {
+        if !self.small_told && self.engine.has_small_forests() {
+            self.small_told = true;
+            let note = format!(
+                "more than {SERIES_FULL_MAX} series; the later ones have smaller forests, to save memory"
+            );
+            self.watcher.note(input, &note);
         }
     }
 
@@ -457,21 +480,21 @@ impl<'r> Run<'r> {
         let much = self.rows_since_save >= SAVE_AFTER_ROWS || reader.live && since >= SAVE_LIVE_AFTER;
         // What a pipe said does not come again: an alert that was told is remembered at once.
         if reader.live && stepped || much && since >= self.save_took * SAVE_SHARE {
-            self.keep(reader, keeper)?;
+            self.note_down(reader, keeper)?;
+            self.save()?;
         }
         Ok(())
     }
 
-    /// Writes everything down, up to the last row that was judged.
-    fn keep(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
+    /// Notes how far the input at hand was judged and written, for the next save.
+    fn note_down(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
         if let Some(scores) = &mut reader.scores {
-            flush(scores)?;
-        }
-        let Some(state) = &self.state else { return Ok(()) };
-        let began = Instant::now();
-        for file in [&mut self.alerts, &mut self.rejects, &mut reader.scores].into_iter().flatten() {
-            sync(file)?;
-            self.saved.set_output(absolute_path(&file.path), file.bytes);
+            if self.state.is_some() {
+                sync(scores)?
+            } else {
+                flush(scores)?
+            }
+            self.saved.set_output(absolute_path(&scores.path), scores.bytes);
         }
         if let Some(mark) = &keeper.mark {
             self.saved.set_input(SavedInput {
@@ -482,6 +505,17 @@ impl<'r> Run<'r> {
             });
         }
         self.saved.live = reader.live;
+        Ok(())
+    }
+
+    /// Writes everything down, up to what was noted last.
+    fn save(&mut self) -> Result<(), DetectError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let began = Instant::now();
+        for file in [&mut self.alerts, &mut self.rejects].into_iter().flatten() {
+            sync(file)?;
+            self.saved.set_output(absolute_path(&file.path), file.bytes);
+        }
         state.save(&mut self.saved, &self.engine)?;
         (self.saved_at, self.save_took, self.rows_since_save) = (Instant::now(), began.elapsed(), 0);
         Ok(())
@@ -489,6 +523,9 @@ impl<'r> Run<'r> {
 
     /// Judges the rows that may not be whole yet, which no state knows of, and counts.
     fn finish(mut self, held: Vec<Held>) -> Result<Summary, DetectError> {
+        if self.rows_since_save > 0 {
+            self.save()?;
+        }
         for Held { mut reader, row } in held {
             if self.stop.is_requested() {
                 break;
@@ -533,7 +570,6 @@ fn takes(model: &Model, features: &[String]) -> bool {
 fn begin(saved: &Saved, path: &Path) -> Begin {
     match saved.output(&absolute_path(path)) {
         None => Begin::New,
-        Some(_) if saved.live => Begin::End,
         Some(bytes) => Begin::At(bytes),
     }
 }

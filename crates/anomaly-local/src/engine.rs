@@ -9,9 +9,12 @@ use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_detect::{Detector, Forest, ForestOptions, InputError, Model, OptionsError};
 
-/// The most series of a run. Each holds a forest of one to a few megabytes once it is warm; a column of ever
-/// new names (a request id taken for a series) must not fill the memory.
+/// The most series of a run: a column of ever new names (a request id taken for a series) must not fill the
+/// memory.
 pub const SERIES_MAX: usize = 10_000;
+/// How many of them have a forest of full size, which takes some 1.7 MB a feature; the ones that come later
+/// have [`ForestOptions::small`], a tenth of it.
+pub const SERIES_FULL_MAX: usize = 500;
 
 /// Where scores come from.
 #[derive(Clone, Debug)]
@@ -135,10 +138,22 @@ impl Engine {
         Ok(Judged { score, judgement })
     }
 
+    /// Whether some series have a small forest, to save memory.
+    pub(crate) fn has_small_forests(&self) -> bool {
+        matches!(self.scoring, Scoring::Forest(_)) && self.series.len() > SERIES_FULL_MAX
+    }
+
     /// How many alerts are firing.
     pub(crate) fn firing(&self) -> usize {
         let open = |s: &Series| s.state.watches().filter(|(_, watch)| watch.open().is_some()).count();
         self.series.values().map(open).sum()
+    }
+}
+
+fn sized(options: ForestOptions, there: usize) -> ForestOptions {
+    match there < SERIES_FULL_MAX {
+        true => options,
+        false => ForestOptions { shingle: options.shingle, seed: options.seed, ..ForestOptions::small() },
     }
 }
 
@@ -149,7 +164,7 @@ fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading
     }
     let detector = match scoring {
         // The options were checked when the run began.
-        Scoring::Forest(options) => Forest::new(*options).ok(),
+        Scoring::Forest(options) => Forest::new(sized(*options, there)).ok(),
         Scoring::Frozen(_) | Scoring::None => None,
     };
     let state = SeriesState::default();

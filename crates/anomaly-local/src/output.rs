@@ -26,8 +26,6 @@ pub(crate) enum Begin {
     New,
     /// Behind this many bytes; what follows was written after the state was saved, and will be written again.
     At(u64),
-    /// Behind everything: what was written after the state was saved will not come again.
-    End,
 }
 
 impl Output {

@@ -1,7 +1,7 @@
 //! What a run leaves for the next one, in one folder: a lock, and one file that is replaced as a whole.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anomaly_core::classify::{self, SeriesState};
@@ -74,7 +74,8 @@ pub enum StateError {
 pub(crate) struct Saved {
     scoring: String,
     pub(crate) inputs: Vec<SavedInput>,
-    series: Vec<SavedSeries>,
+    /// How many series follow.
+    series: u64,
     /// The files written, and how long they were.
     pub(crate) outputs: Vec<(String, u64)>,
     /// Whether a pipe was being read: what it gave after this was saved does not come again.
@@ -114,6 +115,13 @@ impl Saved {
         self.outputs.iter().find(|(known, _)| known == path).map(|(_, bytes)| *bytes)
     }
 
+    /// Takes the files written as they are now for as they were left.
+    pub(crate) fn outputs_as_they_are(&mut self) {
+        for (path, bytes) in &mut self.outputs {
+            *bytes = fs::metadata(path).map_or(*bytes, |file| file.len());
+        }
+    }
+
     pub(crate) fn set_output(&mut self, path: String, bytes: u64) {
         self.outputs.retain(|(known, _)| *known != path);
         self.outputs.push((path, bytes));
@@ -148,25 +156,30 @@ impl StateDir {
     /// What the last run left, with its series put into `engine`; nothing is as good as an empty state.
     pub(crate) fn load(&self, engine: &mut Engine) -> Result<Saved, StateError> {
         let path = self.file();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
-            Err(source) => return Err(StateError::Io { path, verb: "read", source }),
-        };
+        let fail = |source| StateError::Io { path: path.clone(), verb: "read", source };
         let damaged = |detail: String| StateError::Damaged { path: path.clone(), detail };
-        let body = open(&bytes).map_err(|wrong| match wrong {
-            Wrong::Newer(version) => StateError::Newer { path: path.clone(), version },
-            Wrong::Damaged(detail) => damaged(detail.to_owned()),
-        })?;
-        let mut saved: Saved = postcard::from_bytes(body).map_err(|e| damaged(e.to_string()))?;
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
+            other => other.map_err(fail)?,
+        };
+        let bytes = file.metadata().map_err(fail)?.len();
+        let mut sealed = Sealed { inner: BufReader::new(file), hasher: Sha256::new(), left: bytes };
+        match sealed.begin().map_err(damaged)? {
+            VERSION => {}
+            version if version > VERSION => return Err(StateError::Newer { path, version }),
+            version => return Err(damaged(format!("it has version {version}, which never was"))),
+        }
+        let mut saved: Saved = sealed.part().map_err(damaged)?;
         let now = engine.scoring.identity();
         if saved.scoring != now {
             return Err(StateError::Scoring { path, then: saved.scoring, now });
         }
-        for series in std::mem::take(&mut saved.series) {
-            let (name, series) = series.restore(&engine.scoring).map_err(&damaged)?;
+        for _ in 0..saved.series {
+            let series: SavedSeries = sealed.part().map_err(damaged)?;
+            let (name, series) = series.restore(&engine.scoring).map_err(damaged)?;
             engine.series.insert(name, series);
         }
+        sealed.end().map_err(damaged)?;
         saved.inputs.retain(|input| Path::new(&input.path).exists());
         Ok(saved)
     }
@@ -174,26 +187,91 @@ impl StateDir {
     /// Replaces what is there by `saved` with the series of `engine`: all of it or nothing.
     pub(crate) fn save(&self, saved: &mut Saved, engine: &Engine) -> Result<(), StateError> {
         saved.scoring = engine.scoring.identity();
-        saved.series = engine.series.iter().map(SavedSeries::of).collect();
-        saved.series.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let bytes = seal(saved);
-        saved.series.clear();
-        self.replace(&bytes).map_err(|source| StateError::Io { path: self.file(), verb: "written", source })
+        saved.series = engine.series.len() as u64;
+        let mut series: Vec<_> = engine.series.iter().collect();
+        series.sort_unstable_by_key(|(name, _)| *name);
+        self.replace(|sealed| {
+            sealed.part(saved)?;
+            // One at a time: together they may fill the memory.
+            series.iter().try_for_each(|(name, series)| sealed.part(&SavedSeries::of(name, series)))
+        })
+        .map_err(|source| StateError::Io { path: self.file(), verb: "written", source })
     }
 
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    fn replace(&self, write: impl FnOnce(&mut Sealed<BufWriter<File>>) -> io::Result<()>) -> io::Result<()> {
         let new = self.folder.join("state.new");
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        let mut sealed =
+            Sealed { inner: BufWriter::new(File::create(&new)?), hasher: Sha256::new(), left: 0 };
+        sealed.inner.write_all(MAGIC)?;
+        sealed.inner.write_all(&[VERSION])?;
+        write(&mut sealed)?;
+        let checksum = sealed.hasher.finalize();
+        sealed.inner.write_all(&checksum[..CHECKSUM_BYTES])?;
+        sealed.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&new, self.file())?;
         // The name is in the folder, and the folder must reach the disk too.
         File::open(&self.folder)?.sync_all()
     }
 }
 
+/// The file: name, version, parts (each behind its length, in the wire format of postcard 1), checksum of the
+/// parts.
+struct Sealed<T> {
+    inner: T,
+    hasher: Sha256,
+    /// When reading: bytes not read yet.
+    left: u64,
+}
+
+impl Sealed<BufWriter<File>> {
+    fn part(&mut self, part: &impl Serialize) -> io::Result<()> {
+        let bytes = postcard::to_extend(part, Vec::new()).map_err(io::Error::other)?;
+        let length = (bytes.len() as u64).to_le_bytes();
+        for bytes in [&length[..], &bytes] {
+            self.hasher.update(bytes);
+            self.inner.write_all(bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sealed<BufReader<File>> {
+    /// The version.
+    fn begin(&mut self) -> Result<u8, String> {
+        let head = self.take((MAGIC.len() + 1) as u64)?;
+        match head.strip_prefix(MAGIC) {
+            Some(&[version]) => Ok(version),
+            _ => Err("it does not begin as a state does".to_owned()),
+        }
+    }
+
+    fn part<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T, String> {
+        let length = self.take(8)?;
+        let bytes = self.take(length.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte)))?;
+        self.hasher.update(&length);
+        self.hasher.update(&bytes);
+        postcard::from_bytes(&bytes).map_err(|error| error.to_string())
+    }
+
+    fn end(mut self) -> Result<(), String> {
+        let checksum = self.take(CHECKSUM_BYTES as u64)?;
+        match self.left == 0 && self.hasher.finalize()[..CHECKSUM_BYTES] == checksum {
+            true => Ok(()),
+            false => Err("the checksum is wrong".to_owned()),
+        }
+    }
+
+    fn take(&mut self, bytes: u64) -> Result<Vec<u8>, String> {
+        // A damaged length must not be believed.
+        self.left = self.left.checked_sub(bytes).ok_or("it ends too early")?;
+        let mut taken = Vec::new();
+        let read = (&mut self.inner).take(bytes).read_to_end(&mut taken).map_err(|e| e.to_string())?;
+        if read as u64 == bytes { Ok(taken) } else { Err("it ends too early".to_owned()) }
+    }
+}
+
 impl SavedSeries {
-    fn of((name, series): (&SeriesId, &Series)) -> Self {
+    fn of(name: &SeriesId, series: &Series) -> Self {
         SavedSeries {
             name: name.clone(),
             features: series.features.clone(),
@@ -212,32 +290,6 @@ impl SavedSeries {
             (Scoring::Frozen(_) | Scoring::None, _) => None,
         };
         Ok((self.name, Series { features: self.features, detector, state, last_at: self.last_at }))
-    }
-}
-
-enum Wrong {
-    Newer(u8),
-    Damaged(&'static str),
-}
-
-fn seal(saved: &Saved) -> Vec<u8> {
-    // Writing into memory fails only for sequences of unknown length, of which there are none.
-    let body = postcard::to_extend(saved, Vec::new()).unwrap_or_default();
-    let checksum = Sha256::digest(&body);
-    [MAGIC, &[VERSION], &checksum[..CHECKSUM_BYTES], &body].concat()
-}
-
-fn open(bytes: &[u8]) -> Result<&[u8], Wrong> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or(Wrong::Damaged("it does not begin as a state does"))?;
-    let (&version, rest) = rest.split_first().ok_or(Wrong::Damaged("it ends too early"))?;
-    if version > VERSION {
-        return Err(Wrong::Newer(version));
-    }
-    let (checksum, body) =
-        rest.split_at_checked(CHECKSUM_BYTES).ok_or(Wrong::Damaged("it ends too early"))?;
-    match version == VERSION && Sha256::digest(body)[..CHECKSUM_BYTES] == *checksum {
-        true => Ok(body),
-        false => Err(Wrong::Damaged("the checksum is wrong")),
     }
 }
 

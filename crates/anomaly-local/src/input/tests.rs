@@ -122,7 +122,9 @@ fn what_cannot_be_read_says_so() {
     check_with(
         &input("[input]\nfeatures = [\"/latency\"]\ntime = \"/tme\"\nseries = \"/nowhere\"\n"),
         "time,latency_ms\n1,2\n",
-        expect![[r#"web.csv: no column "nowhere"; no column "tme" (the nearest is "time"); no column "latency" (the nearest is "latency_ms"); there are: time, latency_ms"#]],
+        expect![[
+            r#"web.csv: no column "nowhere"; no column "tme" (the nearest is "time"); no column "latency" (the nearest is "latency_ms"); there are: time, latency_ms"#
+        ]],
     );
     check_with(
         &input("[input]\nfeatures = [\"/a\"]\n"),

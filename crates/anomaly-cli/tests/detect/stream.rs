@@ -134,7 +134,7 @@ fn a_signal_ends_it_in_good_order() {
 fn a_killed_pipe_keeps_the_alerts_it_told() {
     let bench = Bench::new();
     bench.put("fixed.toml", FIXED);
-    let args = "- --config fixed.toml --state state --alerts alerts.jsonl";
+    let args = "- --config fixed.toml --state state --alerts alerts.jsonl --scores scores.csv";
     let mut running = Running::start(&bench, args);
     running.send(&csv(21, &[20]));
     running.next_line();
@@ -143,6 +143,7 @@ fn a_killed_pipe_keeps_the_alerts_it_told() {
     bench.pipe(args, HEADER.to_owned() + &rows(21..40, &[20]).concat());
     let steps: Vec<bool> = bench.get("alerts.jsonl").lines().map(|l| l.contains("\"fired\"")).collect();
     assert_eq!(steps, [true, false], "what a pipe said does not come again");
+    assert_eq!(bench.get("scores.csv").lines().count(), 1 + 40);
 }
 
 #[test]

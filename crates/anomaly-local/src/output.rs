@@ -5,10 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 
+use crate::detect::DetectError;
 use crate::input::Source;
 
 /// The first line of a file of scores.
-pub(crate) const SCORES_HEADER: &str = "timestamp,value,anomaly_score,alert,score";
+const SCORES_HEADER: &str = "timestamp,value,anomaly_score,alert,score";
 
 /// A file that is written line by line.
 #[derive(Debug)]
@@ -29,40 +30,56 @@ pub(crate) enum Begin {
 }
 
 impl Output {
-    pub(crate) fn open(path: &Path, begin: Begin) -> io::Result<Output> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let replace = begin == Begin::New;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(replace).open(path)?;
-        if let Begin::At(bytes) = begin
-            && file.metadata()?.len() > bytes
-        {
-            file.set_len(bytes)?;
-        }
-        let bytes = if replace { 0 } else { file.seek(SeekFrom::End(0))? };
-        Ok(Output { path: path.to_owned(), file: BufWriter::new(file), bytes })
+    pub(crate) fn open(path: &Path, begin: Begin) -> Result<Output, DetectError> {
+        let open = || {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let replace = begin == Begin::New;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(replace).open(path)?;
+            if let Begin::At(bytes) = begin
+                && file.metadata()?.len() > bytes
+            {
+                file.set_len(bytes)?;
+            }
+            let bytes = if replace { 0 } else { file.seek(SeekFrom::End(0))? };
+            Ok(Output { path: path.to_owned(), file: BufWriter::new(file), bytes })
+        };
+        open().map_err(|source| DetectError::Output { path: path.to_owned(), source })
     }
 
-    pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
-        self.file.write_all(line.as_bytes())?;
-        self.file.write_all(b"\n")?;
+    /// A file of scores, with its header.
+    pub(crate) fn open_scores(path: &Path, begin: Begin) -> Result<Output, DetectError> {
+        let mut scores = Output::open(path, begin)?;
+        if scores.bytes == 0 {
+            scores.line(SCORES_HEADER)?;
+        }
+        Ok(scores)
+    }
+
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), DetectError> {
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.write_all(b"\n"));
         self.bytes += line.len() as u64 + 1;
-        Ok(())
+        self.checked(written)
     }
 
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    pub(crate) fn flush(&mut self) -> Result<(), DetectError> {
+        let flushed = self.file.flush();
+        self.checked(flushed)
     }
 
     /// Makes sure that the disk has it all.
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
-        self.file.flush()?;
+    pub(crate) fn sync(&mut self) -> Result<(), DetectError> {
+        self.flush()?;
         match self.file.get_ref().sync_data() {
             // A pipe or a terminal cannot be synced.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            other => other,
+            other => self.checked(other),
         }
+    }
+
+    fn checked(&self, done: io::Result<()>) -> Result<(), DetectError> {
+        done.map_err(|source| DetectError::Output { path: self.path.clone(), source })
     }
 }
 

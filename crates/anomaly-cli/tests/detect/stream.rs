@@ -140,7 +140,8 @@ fn a_killed_pipe_keeps_the_alerts_it_told() {
     running.next_line();
     running.child.kill().expect("running");
     running.child.wait().expect("ended");
-    bench.pipe(args, HEADER.to_owned() + &rows(21..40, &[20]).concat());
+    let said = bench.pipe(args, HEADER.to_owned() + &rows(21..40, &[20]).concat());
+    assert!(said.stdout.starts_with("RESOLVED"), "the alert is remembered: {}", said.stdout);
     let steps: Vec<bool> = bench.get("alerts.jsonl").lines().map(|l| l.contains("\"fired\"")).collect();
     assert_eq!(steps, [true, false], "what a pipe said does not come again");
     assert_eq!(bench.get("scores.csv").lines().count(), 1 + 40);

@@ -6,52 +6,21 @@
 use toml::de::{DeTable, DeValue};
 
 /// What may stand under a key.
-enum Known {
+pub(super) enum Known {
+    /// A value, or a list of them.
     Value,
+    /// A table of these keys, or a list of such tables.
     Table(&'static [(&'static str, Known)]),
 }
 
 use Known::{Table, Value};
 
-const METHOD: &[(&str, Known)] = &[("kind", Value), ("threshold", Value), ("k", Value), ("warmup", Value)];
-const BAND: &[(&str, Known)] = &[("at", Value), ("level", Value)];
-const CLEAR: &[(&str, Known)] = &[("below", Value), ("for", Value)];
-
-/// Every key there is. A test holds it against the types of [`super::Config`].
+/// Every section there is. A test holds the keys against the types of [`super::Config`].
 const CONFIG: &[(&str, Known)] = &[
-    (
-        "input",
-        Table(&[
-            ("format", Value),
-            ("series", Value),
-            ("time", Value),
-            ("features", Value),
-            ("record_bytes_max", Value),
-        ]),
-    ),
-    (
-        "model",
-        Table(&[
-            ("kind", Value),
-            ("endpoint", Value),
-            ("content_type", Value),
-            ("rows_max", Value),
-            ("shingle", Value),
-            ("seed", Value),
-        ]),
-    ),
-    (
-        "rule",
-        Table(&[
-            ("name", Value),
-            ("on", Value),
-            ("method", Table(METHOD)),
-            ("severity", Table(BAND)),
-            ("for", Value),
-            ("clear", Table(CLEAR)),
-        ]),
-    ),
-    ("source", Table(&[("kind", Value), ("shards", Value), ("retention_hours", Value), ("batch", Value)])),
+    ("input", Table(super::input::KEYS)),
+    ("model", Table(super::model::KEYS)),
+    ("rule", Table(super::rule::KEYS)),
+    ("source", Table(super::source::KEYS)),
 ];
 
 /// One sentence for each unknown key of `text`; none if it is not TOML (which the parser will say).
@@ -60,10 +29,17 @@ pub(super) fn unknown(text: &str) -> Vec<String> {
     if let Ok(table) = DeTable::parse(text) {
         walk(text, table.get_ref(), CONFIG, "", &mut problems);
     }
-    problems
+    problems.sort_by_key(|(line, _)| *line);
+    problems.into_iter().map(|(line, problem)| format!("line {line}: {problem}")).collect()
 }
 
-fn walk(text: &str, table: &DeTable<'_>, known: &[(&str, Known)], path: &str, problems: &mut Vec<String>) {
+fn walk(
+    text: &str,
+    table: &DeTable<'_>,
+    known: &[(&str, Known)],
+    path: &str,
+    problems: &mut Vec<(usize, String)>,
+) {
     for (key, value) in table {
         let name: &str = key.get_ref();
         match known.iter().find(|(k, _)| *k == name) {
@@ -74,13 +50,19 @@ fn walk(text: &str, table: &DeTable<'_>, known: &[(&str, Known)], path: &str, pr
             None => {
                 let line = line_of(text, key.span().start);
                 let hint = nearest(name, known);
-                problems.push(format!("line {line}: unknown key `{path}{name}`; {hint}"));
+                problems.push((line, format!("unknown key `{path}{name}`; {hint}")));
             }
         }
     }
 }
 
-fn descend(text: &str, value: &DeValue<'_>, known: &[(&str, Known)], path: &str, problems: &mut Vec<String>) {
+fn descend(
+    text: &str,
+    value: &DeValue<'_>,
+    known: &[(&str, Known)],
+    path: &str,
+    problems: &mut Vec<(usize, String)>,
+) {
     match value {
         DeValue::Table(table) => walk(text, table, known, path, problems),
         DeValue::Array(items) => {

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 use anomaly_core::decode::Decoder;
 use anomaly_core::fields::{Fields, Found};
 use anomaly_core::position::{Position, Sequence};
+use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
-use anomaly_pipeline::invoke::Decoded;
 
 use crate::event::{EventError, check_source, records};
 use cursor::Cursor;
@@ -32,14 +32,14 @@ pub struct Partition<'a> {
     /// `<stream>/<shard>`: `clicks/shardId-000000000000`.
     pub name: String,
     /// The records.
-    pub records: Vec<Decoded>,
+    pub records: Records,
     /// Each record's sequence number as Lambda knows it; `None` for a record without one.
     pub names: Vec<Option<Cow<'a, str>>>,
 }
 
 impl<'a> Partition<'a> {
-    fn push(&mut self, record: Decoded, name: Option<Cow<'a, str>>) {
-        self.records.push(record);
+    fn push_reject(&mut self, reject: RejectV1, name: Option<Cow<'a, str>>) {
+        self.records.push(Decoded::Rejected(Box::new(reject)));
         self.names.push(name);
     }
 }
@@ -206,17 +206,15 @@ impl<'d, 'a> Sorting<'d, 'a> {
 
     fn add(&mut self, place: &Place<'_>, name: Cow<'a, str>, data: &str) {
         let partition = self.partition(place.stream, place.shard);
+        let partition = &mut self.partitions[partition];
+        let position = place.position(&partition.name);
         self.payload.clear();
-        let record = match base64_simd::STANDARD.decode_append(data, &mut self.payload) {
-            Ok(()) => self.decoder.json(&self.payload, place.position(&self.partitions[partition].name)),
-            Err(_) => Err(Reject::Base64),
-        };
-        let record = record.map(Decoded::Reading).unwrap_or_else(|reject| {
-            let bytes = if reject == Reject::Base64 { data.as_bytes() } else { &self.payload };
-            let position = place.position(&self.partitions[partition].name);
-            Decoded::Rejected(Box::new(RejectV1::new(reject, &position, bytes)))
-        });
-        self.partitions[partition].push(record, Some(name));
+        if base64_simd::STANDARD.decode_append(data, &mut self.payload).is_ok() {
+            self.decoder.record(&self.payload, &position, &mut partition.records);
+            partition.names.push(Some(name));
+        } else {
+            partition.push_reject(RejectV1::new(Reject::Base64, &position, data.as_bytes()), Some(name));
+        }
     }
 
     /// A record whose envelope is broken. It stands where its source had it, or with its neighbours.
@@ -236,7 +234,7 @@ impl<'d, 'a> Sorting<'d, 'a> {
             reject.sequence = Sequence::new(&format!("unnamed-{}", &reject.sha256[..16]));
         }
         let name = name.map(|name| Cow::Owned(name.to_owned()));
-        self.partitions[partition].push(Decoded::Rejected(Box::new(reject)), name);
+        self.partitions[partition].push_reject(reject, name);
     }
 
     /// The index of the partition, which is nearly always the last one.
@@ -246,7 +244,7 @@ impl<'d, 'a> Sorting<'d, 'a> {
         };
         self.partitions.iter().rposition(is_it).unwrap_or_else(|| {
             let name = format!("{stream}/{shard}");
-            let (records, names) = (Vec::with_capacity(self.records), Vec::with_capacity(self.records));
+            let (records, names) = (Records::with_capacity(self.records), Vec::with_capacity(self.records));
             self.partitions.push(Partition { name, records, names });
             self.partitions.len() - 1
         })
@@ -351,7 +349,7 @@ mod tests {
         let mut lines = String::new();
         for Partition { name, records, names } in partitions {
             assert_eq!(records.len(), names.len());
-            for (record, id) in records.iter().zip(names) {
+            for (record, id) in records.entries().iter().zip(names) {
                 let what = match record {
                     Decoded::Reading(r) => format!("{} {:?} at {}", r.series, r.features, r.at),
                     Decoded::Rejected(r) => format!("{} as {}: {}", r.reject.as_str(), r.sequence, r.reject),

@@ -4,8 +4,10 @@ use crate::config::{Input, Origin};
 use crate::fields::{Fields, Found, display_name};
 use crate::position::Position;
 use crate::reading::{Reading, SeriesId};
+use crate::records::{Decoded, Records};
 use crate::reject::{Reject, quote};
 use crate::time::Timestamp;
+use crate::wire::RejectV1;
 
 /// How records become readings: the `[input]` section, compiled.
 #[derive(Clone, Debug)]
@@ -68,6 +70,15 @@ impl Decoder {
         let time = self.has_time.then_some(Role::Time);
         let features = self.feature_names.iter().map(|_| Role::Feature);
         series.into_iter().chain(time).chain(features).zip(self.names.iter().map(String::as_str))
+    }
+
+    /// Decodes the record `bytes` at `position` into `records`, as one more record: every reading it holds, and
+    /// whatever of it is at fault.
+    pub fn record(&self, bytes: &[u8], position: &Position, records: &mut Records) {
+        records.push(match self.json(bytes, position.clone()) {
+            Ok(reading) => Decoded::Reading(reading),
+            Err(reject) => Decoded::Rejected(Box::new(RejectV1::new(reject, position, bytes))),
+        });
     }
 
     /// A record of JSON: one object per reading.

@@ -23,6 +23,7 @@ pub mod message;
 pub mod names;
 pub mod position;
 pub mod reading;
+pub mod records;
 pub mod reject;
 pub mod rule;
 pub mod settle;

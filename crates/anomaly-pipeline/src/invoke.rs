@@ -1,20 +1,12 @@
 //! Stage one: readings to scored chunks on the queue.
 
-use anomaly_core::reading::{Reading, Scored};
-use anomaly_core::settle::{Fate, Tally, settle_in_order};
-use anomaly_core::wire::{self, Entry, RejectV1, RowV1};
+use anomaly_core::reading::Scored;
+use anomaly_core::records::{Decoded, Records};
+use anomaly_core::settle::{Tally, settle_in_order};
+use anomaly_core::wire::{self, Entry, RowV1};
 
 use crate::fault::Fault;
 use crate::ports::{Queue, Scorer};
-
-/// A record after decoding.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Decoded {
-    /// A reading.
-    Reading(Reading),
-    /// A record at fault.
-    Rejected(Box<RejectV1>),
-}
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,19 +30,14 @@ pub async fn invoke(
     scorer: Option<&impl Scorer>,
     queue: &impl Queue,
     partition: &str,
-    records: &[Decoded],
+    records: &Records,
     rows_max: usize,
 ) -> Invoked {
     let model = scorer.map_or("none", Scorer::model);
-    let (entries, scoring) = score(scorer, records, rows_max).await;
+    let (entries, scoring) = score(scorer, records.entries(), rows_max).await;
     let (queued, chunks, sending) = send(queue, &wire::chunks(partition, model, &entries)).await;
 
-    let fate = |(index, record): (usize, &Decoded)| match record {
-        _ if index >= queued => Fate::Again,
-        Decoded::Reading(_) => Fate::Done,
-        Decoded::Rejected(_) => Fate::Rejected,
-    };
-    let mut fates: Vec<Fate> = records.iter().enumerate().map(fate).collect();
+    let mut fates = records.fates(|entry| entry < queued);
     let resume_at = settle_in_order(&mut fates);
     Invoked { tally: Tally::of(records.len(), &fates), resume_at, chunks, fault: sending.or(scoring) }
 }
@@ -58,12 +45,12 @@ pub async fn invoke(
 /// The entries up to the first row that could not be scored, and why it could not.
 async fn score(
     scorer: Option<&impl Scorer>,
-    records: &[Decoded],
+    decoded: &[Decoded],
     rows_max: usize,
 ) -> (Vec<Entry>, Option<Fault>) {
-    let rows: Vec<&[f64]> = records
+    let rows: Vec<&[f64]> = decoded
         .iter()
-        .filter_map(|record| match record {
+        .filter_map(|entry| match entry {
             Decoded::Reading(reading) => Some(reading.features.as_slice()),
             Decoded::Rejected(_) => None,
         })
@@ -73,14 +60,14 @@ async fn score(
         None => (vec![None; rows.len()], None),
     };
     let mut scores = scores.into_iter();
-    let entry = |record: &Decoded| match record {
+    let entry = |entry: &Decoded| match entry {
         Decoded::Reading(reading) => {
             let score = scores.next()?;
             Some(Entry::Row(RowV1::new(&Scored { reading: reading.clone(), score })))
         }
         Decoded::Rejected(reject) => Some(Entry::Reject(reject.clone())),
     };
-    (records.iter().map_while(entry).collect(), fault)
+    (decoded.iter().map_while(entry).collect(), fault)
 }
 
 async fn score_rows(

@@ -7,6 +7,7 @@ use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, SeriesId};
+use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::settle::Tally;
 use anomaly_core::time::Timestamp;
@@ -15,7 +16,7 @@ use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, RecordingPublisher, SumScorer};
 use anomaly_pipeline::classify::{Classified, classify_chunk};
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::{Decoded, Invoked, invoke};
+use anomaly_pipeline::invoke::{Invoked, invoke};
 use anomaly_pipeline::ports::{Saved, Scorer, States, Stored};
 use anomaly_pipeline::publish::{publish, sweep};
 
@@ -55,7 +56,7 @@ fn policy() -> Policy {
 }
 
 /// Sixty readings of two series with a burst in each, and three rejects.
-fn records() -> Vec<Decoded> {
+fn records() -> Records {
     let value = |i: u64| if (20..30).contains(&i) { 50.0 } else { 1.0 };
     (0..63).map(|i| if i % 21 == 5 { reject(i) } else { reading(i, value(i)) }).collect()
 }
@@ -143,10 +144,11 @@ async fn the_queue_fails() {
 #[tokio::test]
 async fn only_rejects_are_handed_on_too() {
     let queue = MemoryQueue::default();
-    let invoked = invoke(None::<&SumScorer>, &queue, PARTITION, &[reject(1), reject(2)], 10).await;
+    let rejects: Records = [reject(1), reject(2)].into_iter().collect();
+    let invoked = invoke(None::<&SumScorer>, &queue, PARTITION, &rejects, 10).await;
     assert_eq!(invoked.tally, Tally { received: 2, done: 0, rejected: 2, again: 0 });
     assert_eq!(queue.chunks().len(), 1);
-    let nothing = invoke(None::<&SumScorer>, &queue, PARTITION, &[], 10).await;
+    let nothing = invoke(None::<&SumScorer>, &queue, PARTITION, &Records::default(), 10).await;
     assert_eq!((nothing.tally, nothing.chunks), (Tally::default(), 0));
 }
 

@@ -5,9 +5,10 @@
 use anomaly_aws::event::{BatchResponse, EventError};
 use anomaly_aws::kinesis::{self, Partition};
 use anomaly_core::decode::Decoder;
+use anomaly_core::records::Decoded;
 use anomaly_core::settle::Tally;
 use anomaly_pipeline::fault::{Fault, FaultKind};
-use anomaly_pipeline::invoke::{Decoded, Invoked, invoke};
+use anomaly_pipeline::invoke::{Invoked, invoke};
 use anomaly_pipeline::ports::{Queue, Scorer};
 
 /// Decodes, scores and queues the records of `event`, at most `rows_max` a request; `scorer` is `None` where
@@ -78,7 +79,7 @@ fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize) {
 
 /// One line a reject; never its content.
 fn log_rejects(partition: &Partition<'_>) {
-    for record in &partition.records {
+    for record in partition.records.entries() {
         if let Decoded::Rejected(reject) = record {
             let reason = reject.reject.as_str();
             let (partition, sequence, bytes) = (&reject.partition, reject.sequence.as_str(), reject.bytes);

@@ -7,17 +7,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Error codes that waiting may cure. Codes decide and not HTTP status: throttling comes as 400 from several
+/// Error codes that ask for less. Codes decide and not HTTP status: throttling comes as 400 from several
 /// services (AWS SDKs reference guide, "Retry behavior"; SageMaker Runtime, SQS, SNS and DynamoDB API
-/// references, "Errors").
-const TRANSIENT: [&str; 21] = [
+/// references, "Errors"). A model that is being loaded is in no hurry either (`ModelNotReadyException`).
+const THROTTLED: [&str; 12] = [
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
-    "InternalDependencyException",
-    "InternalError",
-    "InternalFailure",
-    "InternalServerError",
-    "InternalErrorException",
     "KMSThrottling",
     "KMSThrottlingException",
     "ModelNotReadyException",
@@ -25,12 +20,21 @@ const TRANSIENT: [&str; 21] = [
     "RequestLimitExceeded",
     "RequestThrottled",
     "RequestThrottledException",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "ServiceUnavailable",
     "SlowDown",
     "Throttling",
     "ThrottlingException",
+];
+
+/// Error codes that waiting may cure; sources as above.
+const TRANSIENT: [&str; 9] = [
+    "InternalDependencyException",
+    "InternalError",
+    "InternalErrorException",
+    "InternalFailure",
+    "InternalServerError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
     "TransactionInProgressException",
 ];
 
@@ -49,9 +53,14 @@ fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> FaultKind
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let code = service.err().code().map(|code| code.trim_start_matches("AWS.SimpleQueueService."));
-            let is_transient =
-                status == 429 || status >= 500 || code.is_some_and(|code| TRANSIENT.contains(&code));
-            if is_transient { FaultKind::Transient } else { FaultKind::Permanent }
+            let is_one_of = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
+            match status {
+                _ if is_one_of(&THROTTLED) => FaultKind::Throttled,
+                _ if is_one_of(&TRANSIENT) => FaultKind::Transient,
+                429 => FaultKind::Throttled,
+                500.. => FaultKind::Transient,
+                _ => FaultKind::Permanent,
+            }
         }
         // Time-outs, connections, answers cut short.
         _ => FaultKind::Transient,
@@ -104,12 +113,14 @@ mod tests {
     #[test]
     fn codes_decide_where_there_are_any() {
         for (status, code, kind) in [
-            (400, "ThrottlingException", FaultKind::Transient),
-            (400, "ProvisionedThroughputExceededException", FaultKind::Transient),
-            (403, "RequestThrottled", FaultKind::Transient),
-            (403, "AWS.SimpleQueueService.RequestThrottled", FaultKind::Transient),
-            (400, "KMSThrottlingException", FaultKind::Transient),
-            (429, "ModelNotReadyException", FaultKind::Transient),
+            (400, "ThrottlingException", FaultKind::Throttled),
+            (400, "ProvisionedThroughputExceededException", FaultKind::Throttled),
+            (403, "RequestThrottled", FaultKind::Throttled),
+            (403, "AWS.SimpleQueueService.RequestThrottled", FaultKind::Throttled),
+            (400, "KMSThrottlingException", FaultKind::Throttled),
+            (429, "ModelNotReadyException", FaultKind::Throttled),
+            (429, "", FaultKind::Throttled),
+            (409, "TransactionInProgressException", FaultKind::Transient),
             (530, "InternalDependencyException", FaultKind::Transient),
             (503, "", FaultKind::Transient),
             (400, "ValidationException", FaultKind::Permanent),

@@ -9,7 +9,6 @@ use anomaly_core::settle::{Fate, Tally};
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{ChunkV1, WireError};
 use anomaly_pipeline::classify::{Classified, classify_chunk};
-use anomaly_pipeline::fault::FaultKind;
 use anomaly_pipeline::ports::{Rejects, States};
 
 /// Judges the chunks of `event`, in order. `now` is when transitions count as created.
@@ -66,12 +65,13 @@ async fn judge(
     let (partition, model) = (chunk.partition.clone(), chunk.model.clone());
     match classify_chunk(states, rejects, policy, chunk, now).await {
         Ok(classified) => Some(classified),
-        Err(fault) if fault.kind == FaultKind::Transient => {
-            tracing::warn!(%fault, kind = "transient", message_id = id, partition, model, "chunk wanted again");
-            None
-        }
         Err(fault) => {
-            tracing::error!(%fault, kind = "permanent", message_id = id, partition, model, "chunk wanted again");
+            let kind = fault.kind.as_str();
+            if fault.kind.may_pass() {
+                tracing::warn!(%fault, kind, message_id = id, partition, model, "chunk wanted again");
+            } else {
+                tracing::error!(%fault, kind, message_id = id, partition, model, "chunk wanted again");
+            }
             None
         }
     }

@@ -7,7 +7,7 @@ use anomaly_aws::kinesis::{self, Partition};
 use anomaly_core::decode::Decoder;
 use anomaly_core::records::Decoded;
 use anomaly_core::settle::Tally;
-use anomaly_pipeline::fault::{Fault, FaultKind};
+use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{Invoked, invoke};
 use anomaly_pipeline::ports::{Queue, Scorer};
 
@@ -90,8 +90,10 @@ fn log_rejects(partition: &Partition<'_>) {
 
 /// One line a fault: an error if somebody must act, a warning if waiting may help.
 fn log_fault(fault: &Fault) {
-    match fault.kind {
-        FaultKind::Transient => tracing::warn!(%fault, kind = "transient", "records wanted again"),
-        FaultKind::Permanent => tracing::error!(%fault, kind = "permanent", "records wanted again"),
+    let kind = fault.kind.as_str();
+    if fault.kind.may_pass() {
+        tracing::warn!(%fault, kind, "records wanted again");
+    } else {
+        tracing::error!(%fault, kind, "records wanted again");
     }
 }

@@ -8,7 +8,7 @@ use anomaly_aws::dynamodb::stream::{self, Change, ChangeKind};
 use anomaly_aws::event::{BatchResponse, EventError};
 use anomaly_core::settle::{Fate, Tally};
 use anomaly_core::time::Timestamp;
-use anomaly_pipeline::fault::{Fault, FaultKind};
+use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Outbox, Publisher, TransitionKey};
 use anomaly_pipeline::publish::{Published, publish, sweep};
 use serde::Deserialize;
@@ -89,8 +89,10 @@ fn log_unreadable(change: &Change) {
 
 /// One line a fault: an error if somebody must act, a warning if waiting may help.
 fn log_fault(fault: &Fault) {
-    match fault.kind {
-        FaultKind::Transient => tracing::warn!(%fault, kind = "transient", "transition wanted again"),
-        FaultKind::Permanent => tracing::error!(%fault, kind = "permanent", "transition wanted again"),
+    let kind = fault.kind.as_str();
+    if fault.kind.may_pass() {
+        tracing::warn!(%fault, kind, "transition wanted again");
+    } else {
+        tracing::error!(%fault, kind, "transition wanted again");
     }
 }

@@ -90,7 +90,7 @@ async fn an_endpoint_that_does_not_exist_is_somebodys_task() {
 
 #[tokio::test]
 async fn a_model_that_is_loading_will_be_ready() {
-    assert_eq!(fault(error(429, "ModelNotReadyException")).await.kind, FaultKind::Transient);
+    assert_eq!(fault(error(429, "ModelNotReadyException")).await.kind, FaultKind::Throttled);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! ([`Config::from_json`]); both report every problem at once. Each section has a file, with its keys, its
 //! defaults and its checks.
 
+mod duration;
+mod event_time;
 mod input;
 mod keys;
 mod m_of_n;
@@ -15,6 +17,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use event_time::{EventTime, Untimely};
 pub use input::{Format, Input, Origin};
 pub use m_of_n::MOfN;
 pub use model::{ContentType, Model, ModelKind};

@@ -17,6 +17,7 @@ pub mod alert;
 pub mod classify;
 pub mod config;
 pub mod decode;
+pub mod event_time;
 pub mod fields;
 mod hash;
 pub mod message;

@@ -64,6 +64,28 @@ pub enum Reject {
         /// What is wrong with it.
         why: String,
     },
+    /// Its time lies too far behind its arrival: a clock that runs ahead. The name is Stream Analytics', as
+    /// are the next two.
+    EarlyInputEvent {
+        /// How far, in milliseconds.
+        ahead_ms: i64,
+        /// What is allowed.
+        limit_ms: i64,
+    },
+    /// It came too long after its time, and the policy is to drop.
+    LateInputEvent {
+        /// How long, in milliseconds.
+        behind_ms: i64,
+        /// What is allowed.
+        limit_ms: i64,
+    },
+    /// Its time lies too far before the newest of its series, and the policy is to drop.
+    OutOfOrderEvent {
+        /// How far, in milliseconds.
+        behind_ms: i64,
+        /// What is allowed.
+        limit_ms: i64,
+    },
     /// The model takes another number of features.
     Width {
         /// What the model takes.
@@ -87,6 +109,9 @@ impl Reject {
             Reject::NotFinite { .. } => "not-finite",
             Reject::Time { .. } => "time",
             Reject::Series { .. } => "series",
+            Reject::EarlyInputEvent { .. } => "early-input-event",
+            Reject::LateInputEvent { .. } => "late-input-event",
+            Reject::OutOfOrderEvent { .. } => "out-of-order-event",
             Reject::Width { .. } => "width",
         }
     }
@@ -107,6 +132,18 @@ impl fmt::Display for Reject {
             Reject::NotFinite { field } => write!(f, "{field} is not a finite number"),
             Reject::Time { found } => write!(f, "not a time: {found}"),
             Reject::Series { why } => write!(f, "the name of the series {why}"),
+            Reject::EarlyInputEvent { ahead_ms, limit_ms } => {
+                let (ahead, limit) = (seconds(*ahead_ms), seconds(*limit_ms));
+                write!(f, "{ahead} ahead of its arrival, and {limit} are allowed")
+            }
+            Reject::LateInputEvent { behind_ms, limit_ms } => {
+                let (behind, limit) = (seconds(*behind_ms), seconds(*limit_ms));
+                write!(f, "{behind} behind its arrival, and {limit} are allowed")
+            }
+            Reject::OutOfOrderEvent { behind_ms, limit_ms } => {
+                let (behind, limit) = (seconds(*behind_ms), seconds(*limit_ms));
+                write!(f, "{behind} behind the newest of its series, and {limit} are allowed")
+            }
             Reject::Width { expected, found } => {
                 write!(f, "{found} features where the model takes {expected}")
             }
@@ -115,6 +152,10 @@ impl fmt::Display for Reject {
 }
 
 impl std::error::Error for Reject {}
+
+fn seconds(ms: i64) -> String {
+    format!("{} s", ms as f64 / 1000.0)
+}
 
 /// `text` cut to 40 characters, for quoting in a reason.
 pub(crate) fn quote(text: &str) -> String {

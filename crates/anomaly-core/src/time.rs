@@ -1,6 +1,7 @@
 //! Instants, as records carry them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The instant `length` before; the first one there is if that lies before it.
+    pub fn earlier_by(self, length: Duration) -> Timestamp {
+        let ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(ms).max(*RANGE_MS.start()))
+    }
+
     /// Milliseconds from `earlier` to `self`; negative if `earlier` is later.
     pub fn ms_since(self, earlier: Timestamp) -> i64 {
         self.0 - earlier.0
@@ -106,6 +113,13 @@ mod tests {
         for nonsense in ["", "yesterday", "2014-13-01", "NaN", "inf", "1e300"] {
             check(nonsense, "none");
         }
+    }
+
+    #[test]
+    fn earlier_stays_in_range() {
+        let at = |ms| Timestamp::from_ms(ms).expect("in range");
+        assert_eq!(at(5_000).earlier_by(Duration::from_secs(16)), at(-11_000));
+        assert_eq!(at(0).earlier_by(Duration::MAX), at(*RANGE_MS.start()));
     }
 
     #[test]

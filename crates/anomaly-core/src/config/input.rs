@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event_time::{self, EventTime};
 use super::keys::Known;
 use crate::reading::SeriesId;
 
@@ -12,6 +13,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("time", Known::Value),
     ("features", Known::Value),
     ("record_bytes_max", Known::Value),
+    ("event_time", Known::Table(event_time::KEYS)),
 ];
 
 /// `[input]`: how a record becomes a reading.
@@ -30,6 +32,9 @@ pub struct Input {
     /// The largest record in bytes, 1 to 10,485,760 (what a Kinesis stream can be told to take); the
     /// default is Kinesis' own, 1 MiB.
     pub record_bytes_max: usize,
+    /// What becomes of readings that come early, late or out of order; absent: they are judged as they come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTime>,
 }
 
 /// The form of a file.
@@ -62,6 +67,7 @@ impl Default for Input {
             time: None,
             features: Vec::new(),
             record_bytes_max: 1_048_576,
+            event_time: None,
         }
     }
 }
@@ -101,5 +107,6 @@ impl Input {
         if !limit.contains(&self.record_bytes_max) {
             problems.push(format!("input.record_bytes_max: {} is not 1 to 10485760", self.record_bytes_max));
         }
+        self.event_time.iter().for_each(|event_time| event_time.problems(problems));
     }
 }

@@ -96,7 +96,8 @@ pub(super) fn describe(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Method, Rule};
+    use crate::config::{Config, EventTime, Input, Method, Rule, Untimely};
+    use std::time::Duration;
 
     fn check(value: &serde_json::Value, known: &[(&str, Known)], path: &str) {
         let serde_json::Value::Object(object) = value else { return };
@@ -114,7 +115,12 @@ mod tests {
     #[test]
     fn every_key_of_the_types_is_known() {
         let fixed = Rule { method: Method::Static { threshold: 1.0 }, ..Rule::default() };
-        let config = Config { rules: vec![Rule::default(), fixed], ..Config::default() };
+        // Values at their defaults are not written.
+        let second = Duration::from_secs(1);
+        let event_time =
+            EventTime { late: second, out_of_order: second, early: second, policy: Untimely::Drop };
+        let input = Input { event_time: Some(event_time), ..Input::default() };
+        let config = Config { input, rules: vec![Rule::default(), fixed], ..Config::default() };
         check(&serde_json::to_value(&config).expect("serializes"), CONFIG, "");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anomaly_core::config::ContentType;
 use anomaly_pipeline::fault::{Fault, FaultKind};
-use anomaly_pipeline::ports::Scorer;
+use anomaly_pipeline::ports::{Answer, Scorer};
 use aws_sdk_sagemakerruntime::Client;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
@@ -39,7 +39,7 @@ impl SageMakerScorer {
         SageMakerBatch { scorer: self, deadline: Instant::now() + left }
     }
 
-    async fn invoke(&self, body: String) -> Result<Vec<f64>, Fault> {
+    async fn invoke(&self, body: String) -> Result<Answer, Fault> {
         let operation = || format!("invoke endpoint {}", self.endpoint.name);
         let request = self
             .client
@@ -56,7 +56,8 @@ impl SageMakerScorer {
             }
         })?;
         let body = answer.body.unwrap_or_else(|| Blob::new(Vec::new()));
-        scores(body.as_ref()).map_err(|detail| Fault::permanent(operation(), detail))
+        let scores = scores(body.as_ref()).map_err(|detail| Fault::permanent(operation(), detail))?;
+        Ok(Answer { scores, variant: answer.invoked_production_variant })
     }
 }
 
@@ -72,8 +73,8 @@ impl Scorer for SageMakerBatch<'_> {
         &self.scorer.endpoint.name
     }
 
-    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
-        let mut scores = Vec::with_capacity(rows.len());
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
+        let mut all = Answer { scores: Vec::with_capacity(rows.len()), variant: None };
         for body in bodies(rows, self.scorer.endpoint.content_type, BODY_BYTES_MAX) {
             // Boxed, for the compiler's sake: the SDK's futures are deep, and so would be all around them.
             let answer = timeout_at(self.deadline, Box::pin(self.scorer.invoke(body))).await;
@@ -81,9 +82,11 @@ impl Scorer for SageMakerBatch<'_> {
                 let operation = format!("invoke endpoint {}", self.model());
                 Err(Fault::transient(operation, "no answer within the function's time"))
             });
-            scores.extend(answer?);
+            let Answer { scores, variant } = answer?;
+            all.scores.extend(scores);
+            all.variant = variant;
         }
-        Ok(scores)
+        Ok(all)
     }
 }
 

@@ -21,7 +21,7 @@ use anomaly_detect::Model;
 use anomaly_local::serve::open_model;
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -135,10 +135,12 @@ impl Scorer for LocalScorer {
         self.0.id()
     }
 
-    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
         let score = |row: &&[f64]| self.0.score(row);
         let scores: Result<Vec<f64>, _> = rows.iter().map(score).collect();
-        scores.map_err(|error| Fault::permanent(format!("score with model {}", self.0.id()), error))
+        scores
+            .map(Answer::from)
+            .map_err(|error| Fault::permanent(format!("score with model {}", self.0.id()), error))
     }
 }
 

@@ -11,7 +11,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
 };
 
 /// How a call fails.
@@ -63,7 +63,11 @@ impl<P: Scorer + Sync> Scorer for Failing<P> {
         self.inner.model()
     }
 
-    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
+    fn fit(&self, rows: &[&[f64]]) -> usize {
+        self.inner.fit(rows)
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
         self.run(self.inner.score(rows)).await
     }
 }

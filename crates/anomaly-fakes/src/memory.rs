@@ -12,7 +12,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
 };
 
 /// A mutex whose holder panicked still holds what it held: tests look at it.
@@ -29,8 +29,9 @@ impl Scorer for SumScorer {
         "sum"
     }
 
-    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
-        Ok(rows.iter().map(|row| row.iter().sum()).collect())
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
+        let scores: Vec<f64> = rows.iter().map(|row| row.iter().sum()).collect();
+        Ok(scores.into())
     }
 }
 

@@ -76,8 +76,11 @@ async fn score_rows(
     rows_max: usize,
 ) -> (Vec<Option<f64>>, Option<Fault>) {
     let mut scores = Vec::with_capacity(rows.len());
-    for batch in rows.chunks(rows_max.max(1)) {
-        match scorer.score(batch).await.and_then(|answer| check(scorer.model(), batch.len(), answer)) {
+    while scores.len() < rows.len() {
+        let rest = &rows[scores.len()..];
+        let batch = &rest[..rest.len().min(rows_max.max(1))];
+        let batch = &batch[..scorer.fit(batch).clamp(1, batch.len())];
+        match scorer.score(batch).await.and_then(|answer| check(scorer.model(), batch.len(), answer.scores)) {
             Ok(answer) => scores.extend(answer.into_iter().map(Some)),
             Err(fault) => return (scores, Some(fault)),
         }

@@ -19,12 +19,36 @@ pub trait Scorer {
     /// What gives the scores: an endpoint's name, a model's id. Travels with the scores.
     fn model(&self) -> &str;
 
+    /// How many of `rows`, from the first on, one call takes: a request has a limit in bytes. 1 to the number of
+    /// rows, which is not 0. A row that is too large by itself counts as 1, and its call is
+    /// [`FaultKind::Refused`](crate::fault::FaultKind::Refused).
+    fn fit(&self, rows: &[&[f64]]) -> usize {
+        rows.len()
+    }
+
     /// The scores of `rows`, one each, in order; higher is stranger. `rows` is not empty, all rows are of one
-    /// width and finite.
+    /// width and finite, and there are no more of them than [`Scorer::fit`].
     ///
     /// The caller checks count and finiteness; an implementation returns what it was told. Repeating a call
     /// gives the same scores (a frozen model) at the price of another inference.
-    fn score(&self, rows: &[&[f64]]) -> impl Future<Output = Result<Vec<f64>, Fault>> + Send;
+    fn score(&self, rows: &[&[f64]]) -> impl Future<Output = Result<Answer, Fault>> + Send;
+}
+
+/// What a scorer answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The scores it gave, in its order.
+    pub scores: Vec<f64>,
+    /// Which of several models behind one name gave them, where the scorer says so: SageMaker's
+    /// `InvokedProductionVariant`. What is known of one variant's scores says nothing of another's.
+    pub variant: Option<String>,
+}
+
+impl From<Vec<f64>> for Answer {
+    /// Scores of a model that has its name to itself.
+    fn from(scores: Vec<f64>) -> Self {
+        Answer { scores, variant: None }
+    }
 }
 
 /// Takes scored chunks to `classify`.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::sync::Mutex;
+
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
@@ -17,7 +19,7 @@ use anomaly_fakes::memory::{MemoryQueue, MemoryTables, RecordingPublisher, SumSc
 use anomaly_pipeline::classify::{Classified, classify_chunk};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{Invoked, invoke};
-use anomaly_pipeline::ports::{Saved, Scorer, States, Stored};
+use anomaly_pipeline::ports::{Answer, Saved, Scorer, States, Stored};
 use anomaly_pipeline::publish::{publish, sweep};
 
 const PARTITION: &str = "stream/shardId-0";
@@ -104,6 +106,32 @@ async fn the_endpoint_fails_in_the_middle() {
     assert!(invoked.fault.is_some());
 }
 
+/// Takes three rows a call, and keeps how many it was given.
+#[derive(Default)]
+struct Narrow(Mutex<Vec<usize>>);
+
+impl Scorer for Narrow {
+    fn model(&self) -> &str {
+        "narrow"
+    }
+
+    fn fit(&self, rows: &[&[f64]]) -> usize {
+        rows.len().min(3)
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
+        self.0.lock().expect("no test panics with it").push(rows.len());
+        SumScorer.score(rows).await
+    }
+}
+
+#[tokio::test]
+async fn no_call_has_more_rows_than_fit() {
+    let (scorer, queue) = (Narrow::default(), MemoryQueue::default());
+    assert_eq!(run(&scorer, &queue).await.tally.done, 60);
+    assert_eq!(*scorer.0.lock().expect("no test panics with it"), [3; 20]);
+}
+
 /// Gives one score too few, or one that is no number.
 struct Wrong(bool);
 
@@ -112,14 +140,14 @@ impl Scorer for Wrong {
         "wrong"
     }
 
-    async fn score(&self, rows: &[&[f64]]) -> Result<Vec<f64>, Fault> {
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
         let mut scores = vec![1.0; rows.len()];
         if self.0 {
             scores.pop();
         } else {
             scores[3] = f64::NAN;
         }
-        Ok(scores)
+        Ok(scores.into())
     }
 }
 

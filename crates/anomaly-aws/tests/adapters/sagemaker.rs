@@ -20,7 +20,7 @@ fn scorer(server: &Server, content_type: ContentType) -> SageMakerScorer {
 
 async fn score(reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Result<Vec<f64>, Fault> {
     let server = Server::start(move |number, _| reply(number)).await;
-    scorer(&server, ContentType::Csv).within(LONG).score(&ROWS).await
+    scorer(&server, ContentType::Csv).within(LONG).score(&ROWS).await.map(|answer| answer.scores)
 }
 
 async fn fault(reply: Reply) -> Fault {
@@ -38,7 +38,7 @@ async fn rows_go_out_and_scores_come_back_to_the_bit() {
         ),
     ] {
         let server = Server::start(move |_, _| ok(answer)).await;
-        let scores = scorer(&server, content_type).within(LONG).score(&ROWS).await.expect("scores");
+        let scores = scorer(&server, content_type).within(LONG).score(&ROWS).await.expect("scores").scores;
         assert_eq!(scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>(), [0x3fd3_3333_3333_3334, 1]);
         let [request] = &server.requests()[..] else { panic!("one request") };
         assert_eq!((request.path.as_str(), request.text().as_str()), ("/endpoints/web/invocations", body));

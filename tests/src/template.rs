@@ -30,7 +30,7 @@ method = { kind = "static", threshold = 3.0 }
 for = "1 of 1"
 [source]
 shards = 2
-retention_hours = 24
+retention = "24h"
 "#;
 
 /// The pipeline as plain CloudFormation, as text.

@@ -6,6 +6,7 @@
 
 mod duration;
 mod event_time;
+mod hours;
 mod input;
 mod keys;
 mod m_of_n;
@@ -18,11 +19,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use event_time::{EventTime, Untimely};
+pub use hours::Hours;
 pub use input::{Format, Input, Origin};
 pub use m_of_n::MOfN;
 pub use model::{ContentType, Model, ModelKind};
 pub use rule::{Band, Clear, Method, On, Rule, Severity};
-pub use source::{Source, SourceKind};
+pub use source::{Auth, Source, SourceKind};
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,12 @@ pub const ANOMALY_CONFIG: &str = "ANOMALY_CONFIG";
 pub const ENDPOINT_NAME: &str = "ENDPOINT_NAME";
 /// `invoke`: the URL of the FIFO queue that takes scored chunks.
 pub const QUEUE_URL: &str = "QUEUE_URL";
+/// `invoke` behind a URL with a secret: the SHA-256 of what [`HTTP_SECRET_HEADER`] must hold, in lower-case
+/// hexadecimal digits; two of them, parted by a comma, while one secret replaces another. Not set: AWS has
+/// checked the caller's signature already, or there is no URL.
+pub const HTTP_SECRET_SHA256: &str = "HTTP_SECRET_SHA256";
+/// The header in which a caller of `invoke`'s URL brings the secret, in lower case as Lambda hands it over.
+pub const HTTP_SECRET_HEADER: &str = "x-anomaly-secret";
 /// `classify`: the table of series states.
 pub const STATES_TABLE: &str = "STATES_TABLE";
 /// `classify` and `publish`: the table of alert transitions.

@@ -63,14 +63,14 @@ fn source(config: &Config) -> Resource {
             "EventSourceArn": attribute(&format!("{}.Arn", records::STREAM)),
             // LATEST may miss what is written while the mapping is being made.
             "StartingPosition": "TRIM_HORIZON",
-            "BatchSize": config.source.batch,
+            "BatchSize": config.source.batch(),
             // More than ten records need a window of a second (Lambda API reference, `BatchSize`).
             "MaximumBatchingWindowInSeconds": 1_u32,
             // A shard's chunks go out in order, one after another.
             "ParallelizationFactor": 1_u32,
             "BisectBatchOnFunctionError": true,
             "MaximumRetryAttempts": 100_u32,
-            "MaximumRecordAgeInSeconds": record_age_s_max(config.source.retention_hours),
+            "MaximumRecordAgeInSeconds": record_age_s_max(config.source.retention_hours()),
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "DestinationConfig": dead::on_failure(),
             "MetricsConfig": map! { "Metrics": ["EventCount"] },

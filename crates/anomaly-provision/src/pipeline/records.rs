@@ -15,8 +15,8 @@ pub(super) fn resources(config: &Config) -> Vec<Resource> {
     let record_kib = config.input.record_bytes_max.div_ceil(1_024) as u64;
     let mut properties = vec![
         Entry::new("StreamModeDetails", map! { "StreamMode": "PROVISIONED" }),
-        Entry::new("ShardCount", config.source.shards),
-        Entry::new("RetentionPeriodHours", config.source.retention_hours),
+        Entry::new("ShardCount", config.source.shards()),
+        Entry::new("RetentionPeriodHours", config.source.retention_hours()),
         Entry::new("StreamEncryption", map! { "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis" }),
     ];
     if record_kib > RECORD_KIB_DEFAULT {

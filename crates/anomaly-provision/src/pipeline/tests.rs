@@ -260,9 +260,9 @@ fn a_configuration_too_large_for_a_functions_environment_is_refused() {
     refused(
         &config,
         expect![[r#"
-        cannot render for AWS: 2 problems
-          the environment of invoke: up to 5461 bytes, and Lambda takes 4096; shorten the configuration by 1365: fewer rules, shorter names
-          the environment of classify: up to 5733 bytes, and Lambda takes 4096; shorten the configuration by 1637: fewer rules, shorter names"#]],
+            cannot render for AWS: 2 problems
+              the environment of invoke: up to 5416 bytes, and Lambda takes 4096; shorten the configuration by 1320: fewer rules, shorter names
+              the environment of classify: up to 5688 bytes, and Lambda takes 4096; shorten the configuration by 1592: fewer rules, shorter names"#]],
     );
 }
 

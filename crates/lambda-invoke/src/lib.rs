@@ -2,6 +2,8 @@
 //!
 //! [`handle`] needs no Lambda around it: tests and `anomaly local invoke` call it with ports of their own.
 
+pub mod payload;
+
 use anomaly_aws::event::{BatchResponse, EventError};
 use anomaly_aws::kinesis::{self, Partition};
 use anomaly_core::decode::Decoder;

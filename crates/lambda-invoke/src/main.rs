@@ -7,8 +7,9 @@ use anomaly_aws::event::EventError;
 use anomaly_aws::sagemaker::SageMakerScorer;
 use anomaly_aws::sqs::SqsQueue;
 use anomaly_aws::telemetry;
-use lambda_runtime::{Diagnostic, Error, LambdaEvent, run, service_fn};
-use serde_json::value::RawValue;
+use lambda_invoke::payload::{self, Payload};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -21,13 +22,14 @@ async fn main() -> Result<(), Error> {
     let queue = SqsQueue::new(&connector, &queue_url);
 
     let (scorer, queue, decoder) = (scorer.as_ref(), &queue, &decoder);
-    run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+    let payload = &Payload::default();
+    let handler = service_fn(move |event: LambdaEvent<()>| async move {
         let scorer = scorer.map(|scorer| scorer.within(clock::budget(event.context.deadline())));
-        lambda_invoke::handle(scorer.as_ref(), queue, decoder, rows_max, event.payload.get())
-            .await
-            .map_err(diagnostic)
-    }))
-    .await
+        let event = payload.take();
+        let event = payload::text(&event).map_err(diagnostic)?;
+        lambda_invoke::handle(scorer.as_ref(), queue, decoder, rows_max, event).await.map_err(diagnostic)
+    });
+    Runtime::new(handler).layer(payload.clone()).layer(TracingLayer::new()).run().await
 }
 
 /// What Lambda shows and counts as the function's error.

@@ -126,8 +126,8 @@ fn a_configuration_with_mistakes() {
     expect![[r#"
         --- stderr
         error: a.toml: the configuration has 2 problems:
-          line 4: unknown key `input.feature`; the nearest is `features`
           line 1: unknown key `modle`; the nearest is `model`
+          line 4: unknown key `input.feature`; the nearest is `features`
         --- exit 2
     "#]]
     .assert_eq(&bench.detect("web.csv --config a.toml").transcript());

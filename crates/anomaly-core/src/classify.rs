@@ -6,10 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Feature, Stepped, Transition, Watch};
-use crate::config::{Config, On, Rule};
+use crate::config::{Config, EventTime, On, Rule};
+use crate::event_time::{Admission, Hold, Released};
 use crate::position::Position;
-use crate::reading::Scored;
+use crate::reading::{Scored, SeriesId};
 use crate::rule::Finding;
+use crate::time::Timestamp;
 
 /// How many features of a series keep their last values for messages: the first ones.
 pub const FEATURES_KEPT: usize = 4;
@@ -23,13 +25,20 @@ const NAME_CHARS_MAX: usize = 64;
 pub struct Policy {
     rules: Vec<Rule>,
     feature_names: Vec<String>,
+    event_time: Option<EventTime>,
 }
 
 impl Policy {
     /// The rules of `config` over features of these names, in the order of the readings'.
     pub fn new(config: &Config, feature_names: &[String]) -> Self {
         let names = feature_names.iter().map(|n| n.chars().take(NAME_CHARS_MAX).collect()).collect();
-        Policy { rules: config.rules.clone(), feature_names: names }
+        let event_time = config.input.event_time.clone();
+        Policy { rules: config.rules.clone(), feature_names: names, event_time }
+    }
+
+    /// What becomes of readings that come early, late or out of order; `None`: they are judged as they come.
+    pub fn event_time(&self) -> Option<&EventTime> {
+        self.event_time.as_ref()
     }
 
     /// The rules, in the order of the findings.
@@ -68,6 +77,10 @@ pub struct SeriesState {
     watches: Vec<(String, Watch)>,
     /// The last readings, oldest first, [`FEATURES_KEPT`] values at most of each.
     recent: VecDeque<Vec<f32>>,
+    /// The readings that wait for others, and the series' clock. Encoded behind the rest, and only if there is
+    /// one: who does not sort by event time pays nothing for it.
+    #[serde(skip)]
+    hold: Option<Box<Hold>>,
 }
 
 /// What came of one reading.
@@ -84,6 +97,13 @@ pub struct Judgement {
 /// The caller asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
 /// `model` is what gave the score, for the message.
 pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
+    let judgement = judge(policy, state, scored, model);
+    state.seen = Some(scored.reading.position.clone());
+    judgement
+}
+
+/// [`classify`] for a reading that was released: it was seen when it came, by [`SeriesState::admit`].
+pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
     let reading = &scored.reading;
     state.remember(&reading.features);
     let mut judgement = Judgement::default();
@@ -96,7 +116,6 @@ pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model
             judgement.transitions.push(transition(policy, state, rule, scored, stepped, model));
         }
     }
-    state.seen = Some(reading.position.clone());
     judgement
 }
 
@@ -135,16 +154,40 @@ fn transition(
     }
 }
 
-/// The version of the encoded state that this code writes, and the newest it reads.
-const STATE_VERSION: u8 = 1;
+/// The version of the encoded state without a hold.
+const PLAIN_VERSION: u8 = 1;
+/// The version of the encoded state with a hold behind it, and the newest this code reads.
+const STATE_VERSION: u8 = 2;
 
 impl SeriesState {
-    /// Whether the reading at `position` was judged before.
+    /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
+    /// is to be judged ([`judge`]), now and in that order. The reading counts as seen, whatever became of it.
+    pub fn admit(&mut self, policy: &EventTime, scored: Scored, model: &str) -> Admission {
+        self.seen = Some(scored.reading.position.clone());
+        self.hold.get_or_insert_default().admit(policy, scored, model)
+    }
+
+    /// Releases the readings at or before `until`, because the series, whose name is `series`, fell silent.
+    pub fn flush(&mut self, series: &SeriesId, until: Timestamp) -> Vec<Released> {
+        self.hold.as_mut().map_or_else(Vec::new, |hold| hold.flush(series, until))
+    }
+
+    /// Releases all there is and forgets the clock: readings are judged as they come from now on.
+    pub fn end_hold(&mut self, series: &SeriesId) -> Vec<Released> {
+        self.hold.take().map_or_else(Vec::new, |mut hold| hold.flush(series, Timestamp::LAST))
+    }
+
+    /// The readings that wait, and the series' clock; `None` where readings are judged as they come.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_deref()
+    }
+
+    /// Whether the reading at `position` was judged before, or waits, or was dropped.
     pub fn has_seen(&self, position: &Position) -> bool {
         self.seen.as_ref().is_some_and(|seen| seen.covers(position))
     }
 
-    /// The last reading judged.
+    /// The last reading that came.
     pub fn seen(&self) -> Option<&Position> {
         self.seen.as_ref()
     }
@@ -157,7 +200,11 @@ impl SeriesState {
     /// The state as bytes: a version, then postcard.
     pub fn encode(&self) -> Vec<u8> {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
-        postcard::to_extend(self, vec![STATE_VERSION]).unwrap_or_default()
+        let Some(hold) = &self.hold else {
+            return postcard::to_extend(self, vec![PLAIN_VERSION]).unwrap_or_default();
+        };
+        let plain = postcard::to_extend(self, vec![STATE_VERSION]).unwrap_or_default();
+        postcard::to_extend(hold, plain).unwrap_or_default()
     }
 
     /// The state that [`SeriesState::encode`] wrote.
@@ -166,13 +213,21 @@ impl SeriesState {
     /// [`StateError::Newer`] for a later version, [`StateError::Corrupt`] for anything that is no state.
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         match bytes.split_first() {
-            Some((&STATE_VERSION, rest)) => match postcard::take_from_bytes(rest) {
+            Some((&PLAIN_VERSION, rest)) => match postcard::take_from_bytes(rest) {
                 Ok((state, [])) => Ok(state),
                 _ => Err(StateError::Corrupt),
             },
+            Some((&STATE_VERSION, rest)) => Self::decode_with_hold(rest).ok_or(StateError::Corrupt),
             Some((&version, _)) if version > STATE_VERSION => Err(StateError::Newer { version }),
             _ => Err(StateError::Corrupt),
         }
+    }
+
+    fn decode_with_hold(bytes: &[u8]) -> Option<Self> {
+        let (mut state, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        let (hold, rest) = postcard::take_from_bytes(rest).ok()?;
+        state.hold = Some(hold);
+        rest.is_empty().then_some(state)
     }
 
     fn watch(&mut self, rule: &str) -> &mut Watch {
@@ -233,9 +288,10 @@ impl std::error::Error for StateError {}
 mod tests {
     use super::*;
     use crate::config::Method;
+    use crate::config::Untimely;
+    use crate::event_time::Placement;
     use crate::position::Sequence;
-    use crate::reading::{Reading, SeriesId};
-    use crate::time::Timestamp;
+    use crate::reading::Reading;
     use proptest::prelude::*;
 
     fn policy() -> Policy {
@@ -304,7 +360,121 @@ mod tests {
         assert_eq!(SeriesState::decode(&bytes), Err(StateError::Corrupt), "something behind it");
     }
 
+    fn seed(untimely: Untimely) -> EventTime {
+        let [late, out_of_order] = [16, 5].map(std::time::Duration::from_secs);
+        EventTime { late, out_of_order, policy: untimely, ..EventTime::default() }
+    }
+
+    /// Two readings under the rule `hot`, the second of which fired it: written before there was event time.
+    const VERSION_1: &str = "\
+        01010170013800807d0103686f740000000000000000000000000000000000010001807d011039623665616265653030\
+        35333236373301807d807d0200000000000049400000000000002440000000000000144000807d010110396236656162\
+        6565303035333236373302020000e0400000803f020000004100004842";
+
+    #[test]
+    fn version_1_is_read_and_written_still() {
+        let byte = |i: usize| u8::from_str_radix(&VERSION_1[i..i + 2], 16).expect("two digits");
+        let bytes: Vec<u8> = (0..VERSION_1.len()).step_by(2).map(byte).collect();
+        let mut state = SeriesState::decode(&bytes).expect("a state");
+        assert_eq!(state.encode(), bytes);
+        let open = state.watches().next().and_then(|(_, watch)| watch.open()).map(|open| open.anomalous);
+        assert_eq!((open, state.hold()), (Some(1), None));
+        assert!(
+            state.has_seen(&Position { partition: "p".to_owned(), ..scored(8, 1.0, None).reading.position })
+        );
+        state.admit(&seed(Untimely::Adjust), scored(9, 1.0, None), "m");
+        assert_eq!(state.hold().map(Hold::len), Some(1), "and goes on with event time");
+    }
+
+    #[test]
+    fn without_event_time_the_state_is_what_it_was() {
+        let (policy, mut state) = (policy(), SeriesState::default());
+        (0..40).for_each(|i| drop(classify(&policy, &mut state, &scored(i, 1.0, Some(0.5)), "m")));
+        let bytes = state.encode();
+        assert_eq!(bytes[0], PLAIN_VERSION);
+        assert_eq!(bytes[1..], postcard::to_extend(&state, Vec::new()).expect("into memory"));
+        state.admit(&seed(Untimely::Adjust), scored(41, 1.0, None), "m");
+        let with_hold = state.encode();
+        assert_eq!((with_hold[0], SeriesState::decode(&with_hold)), (STATE_VERSION, Ok(state.clone())));
+        let released = state.end_hold(&SeriesId::new("s").expect("a name"));
+        assert_eq!(
+            (released.len(), state.encode()[0], state.encode().len()),
+            (1, PLAIN_VERSION, bytes.len())
+        );
+    }
+
+    #[test]
+    fn what_waits_was_seen_and_so_was_what_was_dropped() {
+        let mut state = SeriesState::default();
+        let drop = seed(Untimely::Drop);
+        state.admit(&drop, scored(100, 1.0, None), "m");
+        assert!(state.has_seen(&scored(100, 1.0, None).reading.position));
+        let mut behind = scored(101, 1.0, None);
+        behind.reading.at = Timestamp::from_ms(50_000).expect("in range");
+        let admission = state.admit(&drop, behind.clone(), "m");
+        assert!(matches!(admission.placement, Placement::Dropped(_)));
+        assert!(state.has_seen(&behind.reading.position));
+        assert!(!state.has_seen(&scored(102, 1.0, None).reading.position));
+    }
+
+    /// Readings whose times lie up to 10 s before and behind their arrival.
+    fn unordered(offsets: &[i64]) -> Vec<Scored> {
+        let reading = |(i, offset): (usize, &i64)| {
+            let mut reading = scored(i as u32 + 100, i as f64, Some(0.5));
+            let ms = reading.reading.at.as_ms() + offset * 1000;
+            reading.reading.at = Timestamp::from_ms(ms).expect("in range");
+            reading
+        };
+        offsets.iter().enumerate().map(reading).collect()
+    }
+
+    /// Takes in those of `batch` that were not seen, and gives back what was released and what was dropped.
+    fn take_in(state: &mut SeriesState, policy: &EventTime, batch: &[Scored]) -> Vec<String> {
+        let mut out = Vec::new();
+        for scored in batch {
+            if state.has_seen(&scored.reading.position) {
+                continue;
+            }
+            let admission = state.admit(policy, scored.clone(), "m");
+            if let Placement::Dropped(reject) = admission.placement {
+                out.push(format!("{} dropped: {reject}", scored.reading.position.sequence));
+            }
+            let shown =
+                |r: &Released| format!("{} at {}", r.scored.reading.position.sequence, r.scored.reading.at);
+            out.extend(admission.released.iter().map(shown));
+        }
+        out
+    }
+
     proptest! {
+        /// However the readings are cut into batches, whichever batches come twice, and wherever the state is
+        /// written and read.
+        #[test]
+        fn batches_and_redeliveries_release_the_same(
+            offsets in proptest::collection::vec(-10..=10_i64, 1..60),
+            cuts in proptest::collection::vec((1..12_usize, any::<bool>()), 60),
+            drops in any::<bool>(),
+        ) {
+            let policy = seed(if drops { Untimely::Drop } else { Untimely::Adjust });
+            let all = unordered(&offsets);
+            let mut at_once = SeriesState::default();
+            let expected = take_in(&mut at_once, &policy, &all);
+            let (mut state, mut got, mut from) = (SeriesState::default(), Vec::new(), 0);
+            for (length, twice) in cuts {
+                let batch = &all[from..all.len().min(from + length)];
+                got.extend(take_in(&mut state, &policy, batch));
+                state = SeriesState::decode(&state.encode()).expect("its own bytes");
+                if twice {
+                    let again = &all[from.saturating_sub(5)..from + batch.len()];
+                    prop_assert!(take_in(&mut state, &policy, again).is_empty());
+                }
+                from += batch.len();
+            }
+            got.extend(take_in(&mut state, &policy, &all[from..]));
+            prop_assert_eq!(got, expected);
+            prop_assert_eq!(state, at_once);
+        }
+
         #[test]
         fn stopping_anywhere_changes_nothing(values in proptest::collection::vec((0.0..20.0f64, 0.0..3.0f64), 1..80), stop in 0usize..80) {
             let policy = policy();

@@ -2,8 +2,10 @@
 //!
 //! [`place`] decides by the reading's own time, its arrival and the clock of its series, and by nothing else.
 //! The rule and its order are those of MicrosoftDocs/azure-docs, `event-ordering.md` and
-//! `stream-analytics-time-handling.md`, with each series as a substream (`TIMESTAMP BY … OVER`): the watermark is
-//! the series' own, and lateness is measured against arrival.
+//! `stream-analytics-time-handling.md`, with each series as a substream (`TIMESTAMP BY … OVER`): the watermark
+//! is the series' own, and lateness is measured against arrival.
+
+mod hold;
 
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{EventTime, Untimely};
 use crate::reject::Reject;
 use crate::time::Timestamp;
+
+pub use hold::{Admission, HELD_BYTES_MAX, HELD_MAX, Hold, Released};
 
 /// How far the time of a series has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

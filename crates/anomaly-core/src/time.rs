@@ -16,6 +16,9 @@ pub struct Timestamp(i64);
 const RANGE_MS: std::ops::RangeInclusive<i64> = -377_705_000_000_000..=253_402_200_000_000;
 
 impl Timestamp {
+    /// The last instant there is.
+    pub const LAST: Timestamp = Timestamp(*RANGE_MS.end());
+
     /// From milliseconds since 1970; `None` outside the years -9999 to 9999.
     pub fn from_ms(ms: i64) -> Option<Self> {
         RANGE_MS.contains(&ms).then_some(Self(ms))

@@ -315,7 +315,10 @@ mod tests {
             arrived: at,
         };
         let series = SeriesId::new("s").expect("a name");
-        Scored { reading: Reading { series, at, features: vec![f64::from(i), b], position }, score }
+        Scored {
+            reading: Reading { series, at, features: vec![f64::from(i), b], filled: Vec::new(), position },
+            score,
+        }
     }
 
     #[test]

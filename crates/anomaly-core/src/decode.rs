@@ -75,10 +75,19 @@ impl Decoder {
     /// Decodes the record `bytes` at `position` into `records`, as one more record: every reading it holds, and
     /// whatever of it is at fault.
     pub fn record(&self, bytes: &[u8], position: &Position, records: &mut Records) {
-        records.push(match self.json(bytes, position.clone()) {
+        self.part(bytes, position, records);
+        records.end_record();
+    }
+
+    /// Decodes a part of the record that is being decoded, where a source's record holds several of a
+    /// producer's (Kinesis' aggregated records). What it holds is numbered from `position.sub`. Gives back the
+    /// number behind the last one, for the next part; the caller ends the record.
+    pub fn part(&self, bytes: &[u8], position: &Position, records: &mut Records) -> u32 {
+        records.add(match self.json(bytes, position.clone()) {
             Ok(reading) => Decoded::Reading(reading),
             Err(reject) => Decoded::Rejected(Box::new(RejectV1::new(reject, position, bytes))),
         });
+        position.sub.saturating_add(1)
     }
 
     /// A record of JSON: one object per reading.
@@ -125,7 +134,7 @@ impl Decoder {
             false => position.arrived,
         };
         let features = slots.map(number_of).collect::<Result<Vec<f64>, Reject>>()?;
-        Ok(Reading { series, at, features, position })
+        Ok(Reading { series, at, features, filled: Vec::new(), position })
     }
 }
 

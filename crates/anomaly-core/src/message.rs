@@ -183,7 +183,13 @@ mod tests {
             let mut features = vec![0.5; names.len()];
             features[0] = value(i);
             Scored {
-                reading: Reading { series: SeriesId::new(series).expect("a name"), at, features, position },
+                reading: Reading {
+                    series: SeriesId::new(series).expect("a name"),
+                    at,
+                    features,
+                    filled: Vec::new(),
+                    position,
+                },
                 score: Some(1.0),
             }
         };

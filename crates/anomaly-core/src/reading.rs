@@ -52,8 +52,57 @@ pub struct Reading {
     pub at: Timestamp,
     /// The features, in the order of the configuration; all finite; at least one.
     pub features: Vec<f64>,
+    /// Which of them the record did not give, by rising index; mostly none.
+    pub filled: Vec<Filled>,
     /// Where it stood in its source.
     pub position: Position,
+}
+
+/// A feature that the record did not give, and what stands in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filled {
+    /// The feature's index, from 0.
+    pub feature: u32,
+    /// Why it had to be filled in.
+    pub gap: Gap,
+    /// What stands there.
+    pub with: Filling,
+}
+
+/// What was wrong where a feature had to be filled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gap {
+    /// The field is not there.
+    Missing,
+    /// The field is null, or an empty cell.
+    Null,
+    /// The number is NaN or infinite.
+    NotFinite,
+    /// The array or the row that holds it is too short, or the row is too long.
+    Width,
+}
+
+impl Gap {
+    /// What was wrong, in a word or two: `missing`, `null`, `not finite`, `wrong width`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Gap::Missing => "missing",
+            Gap::Null => "null",
+            Gap::NotFinite => "not finite",
+            Gap::Width => "wrong width",
+        }
+    }
+}
+
+/// What stands in the place of a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filling {
+    /// The constant of the configuration.
+    Constant,
+    /// The series' previous value; 0 until the state of the series, which alone knows it, has put it there.
+    Previous,
 }
 
 /// A reading with its score.

@@ -110,7 +110,13 @@ mod tests {
     fn reading(sub: u32) -> Decoded {
         let series = SeriesId::new("s").expect("a name");
         let at = Timestamp::default();
-        Decoded::Reading(Reading { series, at, features: vec![1.0], position: position(sub) })
+        Decoded::Reading(Reading {
+            series,
+            at,
+            features: vec![1.0],
+            filled: Vec::new(),
+            position: position(sub),
+        })
     }
 
     fn reject(sub: u32) -> Decoded {

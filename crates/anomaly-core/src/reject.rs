@@ -30,6 +30,31 @@ pub enum Reject {
         /// The parser's word.
         detail: String,
     },
+    /// The record is compressed, and what it is compressed by is broken or not what the configuration says.
+    Compressed {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A compressed record grows beyond the limit; it was not expanded any further.
+    Expanded {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The record is nested deeper than the limit.
+    Depth {
+        /// The limit in levels.
+        limit: u64,
+    },
+    /// A reading has more fields than the limit.
+    Fields {
+        /// The limit.
+        limit: u64,
+    },
+    /// The record holds more readings than the limit; this is what follows the last one that was read.
+    Readings {
+        /// The limit.
+        limit: u64,
+    },
     /// A CSV row does not have as many cells as the header.
     Columns {
         /// Cells in the header.
@@ -103,6 +128,11 @@ impl Reject {
             Reject::Base64 => "base64",
             Reject::TooLarge { .. } => "too-large",
             Reject::Json { .. } => "json",
+            Reject::Compressed { .. } => "compressed",
+            Reject::Expanded { .. } => "expanded",
+            Reject::Depth { .. } => "depth",
+            Reject::Fields { .. } => "fields",
+            Reject::Readings { .. } => "readings",
             Reject::Columns { .. } => "columns",
             Reject::Missing { .. } => "missing",
             Reject::NotANumber { .. } => "not-a-number",
@@ -115,6 +145,34 @@ impl Reject {
             Reject::Width { .. } => "width",
         }
     }
+
+    /// What Azure Stream Analytics calls this error, for those who know its names; `None` where it has no such
+    /// error.
+    ///
+    /// Source: Azure Stream Analytics documentation, "Azure Stream Analytics data errors", input data errors.
+    pub fn data_error(&self) -> Option<&'static str> {
+        Some(match self {
+            Reject::Envelope { .. } | Reject::Base64 | Reject::Json { .. } => {
+                "InputDeserializerError.InvalidData"
+            }
+            Reject::Columns { .. } | Reject::Width { .. } => "InputDeserializerError.InvalidData",
+            Reject::Compressed { .. } => "InputDeserializerError.InvalidCompressionType",
+            Reject::Missing { .. } => "InputDeserializerError.MissingColumns",
+            Reject::NotANumber { .. } | Reject::NotFinite { .. } => {
+                "InputDeserializerError.TypeConversionError"
+            }
+            Reject::Time { .. } => "InvalidInputTimeStamp",
+            Reject::Series { .. } => "InvalidInputTimeStampKey",
+            Reject::EarlyInputEvent { .. } => "EarlyInputEvent",
+            Reject::LateInputEvent { .. } => "LateInputEvent",
+            Reject::OutOfOrderEvent { .. } => "OutOfOrderEvent",
+            Reject::TooLarge { .. }
+            | Reject::Expanded { .. }
+            | Reject::Depth { .. }
+            | Reject::Fields { .. }
+            | Reject::Readings { .. } => return None,
+        })
+    }
 }
 
 impl fmt::Display for Reject {
@@ -124,6 +182,11 @@ impl fmt::Display for Reject {
             Reject::Base64 => f.write_str("the data is not Base64"),
             Reject::TooLarge { bytes, limit } => write!(f, "{bytes} bytes, more than the limit of {limit}"),
             Reject::Json { detail } => write!(f, "not a JSON reading: {detail}"),
+            Reject::Compressed { detail } => write!(f, "cannot be expanded: {detail}"),
+            Reject::Expanded { limit } => write!(f, "expands to more than the limit of {limit} bytes"),
+            Reject::Depth { limit } => write!(f, "nested deeper than the limit of {limit} levels"),
+            Reject::Fields { limit } => write!(f, "more fields than the limit of {limit}"),
+            Reject::Readings { limit } => write!(f, "more readings than the limit of {limit}"),
             Reject::Columns { expected, found } => {
                 write!(f, "{found} columns where the header has {expected}")
             }

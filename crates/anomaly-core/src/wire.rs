@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Transition;
 use crate::hash::{digest, fingerprint};
 use crate::position::{Position, Sequence};
-use crate::reading::{Reading, Scored, SeriesId};
+use crate::reading::{Filled, Reading, Scored, SeriesId};
 use crate::reject::Reject;
 use crate::time::Timestamp;
 
@@ -53,6 +53,9 @@ pub struct RowV1 {
     pub sub: u32,
     /// The features.
     pub features: Vec<f64>,
+    /// Which of them the record did not give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<Filled>,
     /// The score; absent without a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
@@ -156,6 +159,7 @@ impl RowV1 {
             sequence: reading.position.sequence.clone(),
             sub: reading.position.sub,
             features: reading.features.clone(),
+            filled: reading.filled.clone(),
             score: *score,
         }
     }
@@ -168,7 +172,8 @@ impl RowV1 {
             sub: self.sub,
             arrived: self.arrived_ms,
         };
-        let reading = Reading { series: self.series, at: self.at_ms, features: self.features, position };
+        let RowV1 { series, at_ms: at, features, filled, .. } = self;
+        let reading = Reading { series, at, features, filled, position };
         Scored { reading, score: self.score }
     }
 }
@@ -369,6 +374,7 @@ mod tests {
             sequence: Sequence::from(i),
             sub: 0,
             features,
+            filled: Vec::new(),
             score: Some(0.5),
         }
     }

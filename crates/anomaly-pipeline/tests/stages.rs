@@ -38,6 +38,7 @@ fn reading(i: u64, value: f64) -> Decoded {
         series,
         at: at(i as i64 * 1000),
         features: vec![value],
+        filled: Vec::new(),
         position: position(i),
     })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Clock, Placement, place};
 use crate::config::EventTime;
 use crate::position::Position;
-use crate::reading::{Reading, Scored, SeriesId};
+use crate::reading::{Filled, Reading, Scored, SeriesId};
 use crate::time::Timestamp;
 
 /// The most readings that wait, of one series.
@@ -33,6 +33,7 @@ pub struct Hold {
 struct Held {
     at: Timestamp,
     features: Vec<f64>,
+    filled: Vec<Filled>,
     score: Option<f64>,
     position: Position,
     model: String,
@@ -128,21 +129,26 @@ impl Hold {
 
 impl Held {
     fn new(scored: Scored, model: &str) -> Self {
-        let Scored { reading: Reading { at, features, position, .. }, score } = scored;
-        Held { at, features, score, position, model: model.to_owned() }
+        let Scored { reading: Reading { at, features, filled, position, .. }, score } = scored;
+        Held { at, features, filled, score, position, model: model.to_owned() }
     }
 
     fn into_released(self, series: &SeriesId) -> Released {
-        let Held { at, features, score, position, model } = self;
-        let reading = Reading { series: series.clone(), at, features, position };
+        let Held { at, features, filled, score, position, model } = self;
+        let reading = Reading { series: series.clone(), at, features, filled, position };
         Released { scored: Scored { reading, score }, model }
     }
 
     fn bytes(&self) -> usize {
-        // Times, score, number within the record, and the lengths of four lists: 10 bytes each at most.
-        let fixed = 80;
+        // Times, score, number within the record, and the lengths of five lists: 10 bytes each at most.
+        let fixed = 90;
         let Position { partition, sequence, .. } = &self.position;
-        fixed + 8 * self.features.len() + partition.len() + sequence.as_str().len() + self.model.len()
+        fixed
+            + 8 * self.features.len()
+            + 7 * self.filled.len()
+            + partition.len()
+            + sequence.as_str().len()
+            + self.model.len()
     }
 }
 
@@ -171,7 +177,13 @@ mod tests {
             sub: 0,
             arrived: at(arrived_s * 1000),
         };
-        let reading = Reading { series: series(), at: at(event_s * 1000), features: vec![1.0], position };
+        let reading = Reading {
+            series: series(),
+            at: at(event_s * 1000),
+            features: vec![1.0],
+            filled: Vec::new(),
+            position,
+        };
         Scored { reading, score: Some(0.5) }
     }
 

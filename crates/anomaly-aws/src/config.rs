@@ -6,6 +6,7 @@ use anomaly_core::classify::Policy;
 use anomaly_core::config::{Config, ContentType, ModelKind};
 use anomaly_core::decode::Decoder;
 use anomaly_core::names;
+use anomaly_pipeline::invoke::Cut;
 
 /// Everything that keeps a function from starting.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,8 +46,8 @@ pub struct InvokeConfig {
     pub connection: Connection,
     /// How records become readings.
     pub decoder: Decoder,
-    /// Rows per request to the endpoint.
-    pub rows_max: usize,
+    /// How batches are cut into requests and chunks.
+    pub cut: Cut,
     /// The endpoint that scores; `None` where rules judge the values.
     pub endpoint: Option<Endpoint>,
     /// The queue that takes scored chunks.
@@ -101,10 +102,11 @@ impl InvokeConfig {
         let decoder = env.decoder(&config);
         let endpoint = env.endpoint(&config);
         env.finish(move || {
+            let config = config?;
             Some(InvokeConfig {
                 connection: connection?,
                 decoder: decoder?,
-                rows_max: config?.model.rows_max,
+                cut: Cut { rows_max: config.model.rows_max, groups: config.source.groups() },
                 endpoint: endpoint?,
                 queue_url: queue_url?,
             })

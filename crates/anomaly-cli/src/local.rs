@@ -20,6 +20,7 @@ use anomaly_core::wire::{self, Chunk, ChunkV1, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 use anomaly_local::serve::open_model;
 use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::invoke::Cut;
 use anomaly_pipeline::ports::{
     Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
 };
@@ -85,7 +86,8 @@ async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<Ba
     let config = config(&args.config)?;
     let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
     let scorer = scorer(&config, args.model.as_deref())?;
-    Ok(lambda_invoke::handle(scorer.as_ref(), told, &decoder, config.model.rows_max, event).await?)
+    let cut = Cut { rows_max: config.model.rows_max, groups: config.source.groups() };
+    Ok(lambda_invoke::handle(scorer.as_ref(), told, &decoder, cut, event).await?)
 }
 
 async fn classify(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
@@ -169,7 +171,8 @@ impl Queue for Told {
         let ChunkV1 { model, rows, rejects, .. } = read;
         let Chunk { body, group, .. } = chunk;
         let (n, m, bytes) = (rows.len(), rejects.len(), body.len());
-        self.lock().push(format!("queued a chunk of {group}: {n} readings, {m} rejects, {bytes} bytes"));
+        self.lock()
+            .push(format!("queued a chunk of group {group}: {n} readings, {m} rejects, {bytes} bytes"));
         for row in rows {
             let score =
                 row.score.map_or("no score".to_owned(), |score| format!("score {score:.4} by {model}"));

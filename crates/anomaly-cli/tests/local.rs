@@ -104,10 +104,7 @@ fn invoke_scores_with_a_model() {
     let (code, stdout, stderr) =
         run(&format!("invoke -e events/kinesis-bad.json -c events/anomaly.toml -m {}", model.display()));
     assert_eq!((code, stdout.as_str()), (0, DONE));
-    assert!(
-        stderr.starts_with("queued a chunk of records/shardId-000000000000: 2 readings, 9 rejects"),
-        "{stderr}"
-    );
+    assert!(stderr.starts_with("queued a chunk of group 0-of-1: 2 readings, 9 rejects"), "{stderr}");
     assert!(stderr.contains(
         "rejected 49600000000000000000000000000000000000000000000000002075: the data is not Base64"
     ));

@@ -19,6 +19,7 @@ pub mod config;
 pub mod decode;
 pub mod event_time;
 pub mod fields;
+pub mod group;
 mod hash;
 pub mod message;
 pub mod names;

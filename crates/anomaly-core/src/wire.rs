@@ -3,11 +3,13 @@
 //! Fields may be added to a version; a field that changes its meaning makes a new one. A reader refuses a
 //! version it does not know, so that a message waits for the right release instead of being misread.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Transition;
+use crate::group::Groups;
 use crate::hash::{digest, fingerprint};
 use crate::position::{Position, Sequence};
 use crate::reading::{Filled, Reading, Scored, SeriesId};
@@ -29,6 +31,9 @@ pub struct ChunkV1 {
     pub v: u32,
     /// The source partition; all rows and rejects are of it.
     pub partition: String,
+    /// The group it is worked through in; that of messages from before there were groups is the partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What gave the scores.
     pub model: String,
     /// The scored readings, in the order of the source.
@@ -183,12 +188,12 @@ impl RowV1 {
 pub struct Chunk {
     /// The message: a [`ChunkV1`] as JSON, at most [`CHUNK_BYTES_MAX`] bytes.
     pub body: String,
-    /// Chunks of a group are worked through in order: the source partition.
+    /// Chunks of a group are worked through in order.
     pub group: String,
     /// The same for the same rows by the same model: 64 hexadecimal digits.
     pub deduplication: String,
-    /// How many of the entries given to [`chunks`] it holds.
-    pub entries: usize,
+    /// Which of the entries given to [`chunks`] it holds, by index, in order; at least one.
+    pub entries: Vec<usize>,
 }
 
 /// One entry of a chunk: a scored reading or a record at fault.
@@ -200,47 +205,53 @@ pub enum Entry {
     Reject(Box<RejectV1>),
 }
 
-/// Packs `entries`, which are of one partition and in order, into as few chunks as the limits allow, in
-/// order.
-pub fn chunks(partition: &str, model: &str, entries: &[Entry]) -> Vec<Chunk> {
-    let mut packed = Vec::new();
-    let mut open = Packing::new(partition, model);
-    for entry in entries {
-        let json = escape_noncharacters(match entry {
-            Entry::Row(row) => to_json(row),
-            Entry::Reject(reject) => to_json(reject),
-        });
-        if !open.has_room(entry, &json) {
-            packed.push(std::mem::replace(&mut open, Packing::new(partition, model)).close());
+/// Packs `entries`, which are of one partition and in order, into as few chunks as the limits allow. The
+/// chunks come in the order of their first entries, so those of a group in order.
+///
+/// A reading goes to the group of its series, a record at fault, which has none, to that of the partition.
+pub fn chunks(groups: Groups, partition: &str, model: &str, entries: &[Entry]) -> Vec<Chunk> {
+    let mut packed: Vec<Chunk> = Vec::new();
+    let mut open: BTreeMap<u32, Packing<'_>> = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let (group, json) = match entry {
+            Entry::Row(row) => (groups.number(row.series.as_str()), to_json(row)),
+            Entry::Reject(reject) => (groups.number(partition), to_json(reject)),
+        };
+        let json = escape_noncharacters(json);
+        let empty = || Packing::new(groups.name(group), partition, model);
+        let packing = open.entry(group).or_insert_with(empty);
+        if !packing.has_room(entry, &json) {
+            packed.push(std::mem::replace(packing, empty()).close());
         }
-        open.add(entry, &json);
+        packing.add(index, entry, &json);
     }
-    if open.entries > 0 {
-        packed.push(open.close());
-    }
+    packed.extend(open.into_values().map(Packing::close));
+    packed.sort_by_key(|chunk| chunk.entries.first().copied());
     packed
 }
 
 struct Packing<'a> {
+    group: String,
     partition: &'a str,
     model: &'a str,
     rows: String,
     rejects: String,
     series: Vec<SeriesId>,
-    entries: usize,
+    entries: Vec<usize>,
     first: String,
     last: String,
 }
 
 impl<'a> Packing<'a> {
-    fn new(partition: &'a str, model: &'a str) -> Self {
+    fn new(group: String, partition: &'a str, model: &'a str) -> Self {
         Packing {
+            group,
             partition,
             model,
             rows: String::new(),
             rejects: String::new(),
             series: Vec::new(),
-            entries: 0,
+            entries: Vec::new(),
             first: String::new(),
             last: String::new(),
         }
@@ -255,10 +266,10 @@ impl<'a> Packing<'a> {
             Entry::Row(row) => self.series.len() + usize::from(!self.series.contains(&row.series)),
             Entry::Reject(_) => self.series.len(),
         };
-        self.entries == 0 || (bytes <= CHUNK_BYTES_MAX && series <= CHUNK_SERIES_MAX)
+        self.entries.is_empty() || (bytes <= CHUNK_BYTES_MAX && series <= CHUNK_SERIES_MAX)
     }
 
-    fn add(&mut self, entry: &Entry, json: &str) {
+    fn add(&mut self, index: usize, entry: &Entry, json: &str) {
         let (list, place) = match entry {
             Entry::Row(row) => {
                 if !self.series.contains(&row.series) {
@@ -272,30 +283,23 @@ impl<'a> Packing<'a> {
             list.push(',');
         }
         list.push_str(json);
-        if self.entries == 0 {
+        if self.entries.is_empty() {
             self.first.clone_from(&place);
         }
         self.last = place;
-        self.entries += 1;
+        self.entries.push(index);
     }
 
     fn close(self) -> Chunk {
-        let parts = [self.partition, &self.first, &self.last, self.model].map(str::as_bytes);
+        let parts = [self.partition, &self.group, &self.first, &self.last, self.model].map(str::as_bytes);
         let deduplication = fingerprint(&parts, 32);
-        let (partition, model) = (to_json(&self.partition), to_json(&self.model));
+        let [partition, group, model] = [self.partition, &self.group, self.model].map(|text| to_json(&text));
         let body = format!(
-            r#"{{"v":1,"partition":{partition},"model":{model},"rows":[{}],"rejects":[{}]}}"#,
+            r#"{{"v":1,"partition":{partition},"group":{group},"model":{model},"rows":[{}],"rejects":[{}]}}"#,
             self.rows, self.rejects
         );
-        Chunk { body, group: group(self.partition), deduplication, entries: self.entries }
+        Chunk { body, group: self.group, deduplication, entries: self.entries }
     }
-}
-
-/// A message group id: at most 128 letters, digits and ASCII punctuation (SQS API reference,
-/// `MessageGroupId`); what is not becomes its hash.
-fn group(partition: &str) -> String {
-    let fits = (1..=128).contains(&partition.len()) && partition.bytes().all(|b| b.is_ascii_graphic());
-    if fits { partition.to_owned() } else { fingerprint(&[partition.as_bytes()], 32) }
 }
 
 fn to_json(value: &impl Serialize) -> String {
@@ -391,13 +395,13 @@ mod tests {
     #[test]
     fn chunks_hold_the_limits_and_lose_nothing() {
         let wide: Vec<Entry> = (0..200).map(|i| Entry::Row(row(i, "s", vec![0.1; 3000]))).collect();
-        let packed = chunks("shard", "m", &wide);
+        let packed = chunks(Groups::ONE, "shard", "m", &wide);
         assert!(packed.len() > 1 && packed.iter().all(|c| c.body.len() <= CHUNK_BYTES_MAX));
         assert_eq!(unpack(&packed), wide);
 
         let many: Vec<Entry> = (0..100).map(|i| Entry::Row(row(i, &format!("s{i}"), vec![1.0]))).collect();
-        let packed = chunks("shard", "m", &many);
-        assert_eq!(packed.iter().map(|c| c.entries).collect::<Vec<_>>(), [40, 40, 20]);
+        let packed = chunks(Groups::ONE, "shard", "m", &many);
+        assert_eq!(packed.iter().map(|c| c.entries.len()).collect::<Vec<_>>(), [40, 40, 20]);
         assert_eq!(unpack(&packed), many);
     }
 
@@ -411,7 +415,7 @@ mod tests {
         };
         for bytes in [vec![1_u8; 1 << 20], vec![0xff; 1 << 20], "é".repeat(1 << 19).into_bytes()] {
             let reject = RejectV1::new(Reject::Base64, &position, &bytes);
-            let packed = chunks("p", "m", &[Entry::Reject(Box::new(reject))]);
+            let packed = chunks(Groups::ONE, "p", "m", &[Entry::Reject(Box::new(reject))]);
             assert!(packed[0].body.len() < CHUNK_BYTES_MAX, "{}", packed[0].body.len());
         }
     }
@@ -419,17 +423,17 @@ mod tests {
     #[test]
     fn the_same_rows_have_the_same_deduplication() {
         let entries = [Entry::Row(row(1, "s", vec![1.0])), Entry::Row(row(2, "s", vec![1.0]))];
-        let id = |model, entries| chunks("p", model, entries).remove(0).deduplication;
+        let id = |model, entries| chunks(Groups::ONE, "p", model, entries).remove(0).deduplication;
         assert_eq!(id("m", &entries), id("m", &entries));
         assert_ne!(id("m", &entries), id("m", &entries[..1]));
         assert_ne!(id("m", &entries), id("n", &entries));
     }
 
     #[test]
-    fn groups_are_what_sqs_takes() {
-        assert_eq!(group("stream/shardId-000000000000"), "stream/shardId-000000000000");
-        assert_eq!(group("a b").len(), 64);
-        assert_eq!(group(&"x".repeat(129)).len(), 64);
+    fn a_message_from_before_there_were_groups_is_read() {
+        let before = r#"{"v":1,"partition":"p","model":"m","rows":[],"rejects":[]}"#;
+        let chunk = read::<ChunkV1>(before).expect("a chunk");
+        assert_eq!((chunk.group.as_deref(), write(&chunk).as_str()), (None, before));
     }
 
     #[test]
@@ -441,6 +445,42 @@ mod tests {
     }
 
     proptest! {
+        /// Every entry is in one chunk, every series in one group, and within a group nothing is overtaken.
+        #[test]
+        fn groups_divide_series_and_keep_their_order(
+            names in proptest::collection::vec(proptest::option::of("[a-z]"), 0..200),
+            count in 1..6u32,
+        ) {
+            let position = |i: usize| Position {
+                partition: "p".to_owned(),
+                sequence: Sequence::from(i as u64),
+                sub: 0,
+                arrived: Timestamp::default(),
+            };
+            let entry = |(i, name): (usize, &Option<String>)| match name {
+                Some(name) => Entry::Row(row(i as u64, name, vec![1.0])),
+                None => Entry::Reject(Box::new(RejectV1::new(Reject::Base64, &position(i), b"?"))),
+            };
+            let entries: Vec<Entry> = names.iter().enumerate().map(entry).collect();
+            let packed = chunks(Groups::new(count), "p", "m", &entries);
+            let mut held: Vec<usize> = packed.iter().flat_map(|chunk| chunk.entries.clone()).collect();
+            let firsts: Vec<usize> = packed.iter().map(|chunk| chunk.entries[0]).collect();
+            prop_assert!(firsts.is_sorted(), "sent in this order, a failure leaves the fewest to send again");
+            held.sort_unstable();
+            prop_assert_eq!(held, (0..entries.len()).collect::<Vec<_>>());
+            let mut homes = BTreeMap::new();
+            for chunk in &packed {
+                prop_assert!(chunk.entries.is_sorted());
+                for name in chunk.entries.iter().filter_map(|index| names[*index].as_ref()) {
+                    prop_assert_eq!(homes.entry(name).or_insert(&chunk.group), &&chunk.group);
+                }
+            }
+            for group in homes.values() {
+                let of_group = packed.iter().filter(|chunk| chunk.group == **group);
+                prop_assert!(of_group.flat_map(|chunk| chunk.entries.clone()).is_sorted());
+            }
+        }
+
         #[test]
         fn rows_come_back_to_the_bit(
             features in proptest::collection::vec(proptest::num::f64::NORMAL, 1..5),
@@ -448,7 +488,7 @@ mod tests {
             score in proptest::option::of(proptest::num::f64::NORMAL),
         ) {
             let entry = Entry::Row(RowV1 { score, ..row(7, &series, features) });
-            let packed = chunks("p", "m", std::slice::from_ref(&entry));
+            let packed = chunks(Groups::ONE, "p", "m", std::slice::from_ref(&entry));
             let refused = packed[0].body.contains(['\u{fffe}', '\u{ffff}']);
             prop_assert!(!refused);
             prop_assert_eq!(unpack(&packed), vec![entry]);

@@ -1,5 +1,6 @@
 //! Stage one: readings to scored chunks on the queue.
 
+use anomaly_core::group::Groups;
 use anomaly_core::reading::Scored;
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::settle::{Tally, settle_in_order};
@@ -7,6 +8,15 @@ use anomaly_core::wire::{self, Entry, RowV1};
 
 use crate::fault::Fault;
 use crate::ports::{Queue, Scorer};
+
+/// How a batch is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Rows per call of the scorer, at least 1.
+    pub rows_max: usize,
+    /// The groups of series into which chunks are divided.
+    pub groups: Groups,
+}
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,23 +31,26 @@ pub struct Invoked {
     pub fault: Option<Fault>,
 }
 
-/// Scores `records`, which are of one partition and in order, at most `rows_max` rows a call, and queues them
-/// with the rejects among them.
+/// Scores `records`, which are of one partition and in order, and queues them with the rejects among them.
 ///
-/// Stops at the first failure: what comes before it is handed on, the rest is wanted again. `scorer` is `None`
-/// where rules judge values and no model is used.
+/// Stops at the first failure. The source resumes at the first record of which something was not handed on:
+/// what was handed on beyond it comes again, and `classify` knows it. `scorer` is `None` where rules judge
+/// values and no model is used.
 pub async fn invoke(
     scorer: Option<&impl Scorer>,
     queue: &impl Queue,
     partition: &str,
     records: &Records,
-    rows_max: usize,
+    cut: Cut,
 ) -> Invoked {
     let model = scorer.map_or("none", Scorer::model);
-    let (entries, scoring) = score(scorer, records.entries(), rows_max).await;
-    let (queued, chunks, sending) = send(queue, &wire::chunks(partition, model, &entries)).await;
+    let (entries, scoring) = score(scorer, records.entries(), cut.rows_max).await;
+    let packed = wire::chunks(cut.groups, partition, model, &entries);
+    let (chunks, sending) = send(queue, &packed).await;
 
-    let mut fates = records.fates(|entry| entry < queued);
+    let mut handed_on = vec![false; records.entries().len()];
+    packed[..chunks].iter().flat_map(|chunk| &chunk.entries).for_each(|entry| handed_on[*entry] = true);
+    let mut fates = records.fates(|entry| handed_on[entry]);
     let resume_at = settle_in_order(&mut fates);
     Invoked { tally: Tally::of(records.len(), &fates), resume_at, chunks, fault: sending.or(scoring) }
 }
@@ -100,14 +113,12 @@ fn check(model: &str, rows: usize, scores: Vec<f64>) -> Result<Vec<f64>, Fault> 
     }
 }
 
-/// Sends in order up to the first failure: how many entries and chunks were sent, and why no more.
-async fn send(queue: &impl Queue, chunks: &[wire::Chunk]) -> (usize, usize, Option<Fault>) {
-    let mut queued = 0;
+/// Sends in order up to the first failure: how many chunks were sent, and why no more.
+async fn send(queue: &impl Queue, chunks: &[wire::Chunk]) -> (usize, Option<Fault>) {
     for (index, chunk) in chunks.iter().enumerate() {
         if let Err(fault) = queue.send(chunk).await {
-            return (queued, index, Some(fault));
+            return (index, Some(fault));
         }
-        queued += chunk.entries;
     }
-    (queued, chunks.len(), None)
+    (chunks.len(), None)
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
+use anomaly_core::group::Groups;
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, SeriesId};
 use anomaly_core::records::{Decoded, Records};
@@ -18,11 +19,12 @@ use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, RecordingPublisher, SumScorer};
 use anomaly_pipeline::classify::{Classified, classify_chunk};
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::{Invoked, invoke};
+use anomaly_pipeline::invoke::{Cut, Invoked, invoke};
 use anomaly_pipeline::ports::{Answer, Saved, Scorer, States, Stored};
 use anomaly_pipeline::publish::{publish, sweep};
 
 const PARTITION: &str = "stream/shardId-0";
+const CUT: Cut = Cut { rows_max: 10, groups: Groups::ONE };
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_ms(ms).expect("in range")
@@ -65,7 +67,7 @@ fn records() -> Records {
 }
 
 async fn run(scorer: &impl Scorer, queue: &impl anomaly_pipeline::ports::Queue) -> Invoked {
-    invoke(Some(scorer), queue, PARTITION, &records(), 10).await
+    invoke(Some(scorer), queue, PARTITION, &records(), CUT).await
 }
 
 async fn judge(tables: &MemoryTables, queue: &MemoryQueue) -> Vec<Classified> {
@@ -170,14 +172,36 @@ async fn the_queue_fails() {
     assert_eq!((invoked.resume_at, invoked.tally.again), (Some(0), 63));
 }
 
+/// Two series in different groups: each batch is two chunks, and what the second holds comes again with its
+/// neighbours in the first, which are known by then.
+#[tokio::test]
+async fn the_queue_fails_between_two_groups() {
+    let cut = Cut { groups: Groups::new(3), ..CUT };
+    let queue = Failing::new(MemoryQueue::default(), &[(1, Failure::Before)]);
+    let invoked = invoke(Some(&SumScorer), &queue, PARTITION, &records(), cut).await;
+    assert_eq!(
+        (invoked.chunks, invoked.resume_at),
+        (1, Some(1)),
+        "record 0 alone stands before the first gap"
+    );
+    assert_eq!(invoked.tally, Tally { received: 63, done: 1, rejected: 0, again: 62 });
+
+    let queue = MemoryQueue::default();
+    let again = invoke(Some(&SumScorer), &queue, PARTITION, &records(), cut).await;
+    assert_eq!((again.chunks, again.resume_at, again.tally.again), (2, None, 0));
+    let groups: Vec<String> = queue.chunks().into_iter().map(|chunk| chunk.group).collect();
+    assert_eq!(groups.len(), 2);
+    assert_ne!(groups[0], groups[1]);
+}
+
 #[tokio::test]
 async fn only_rejects_are_handed_on_too() {
     let queue = MemoryQueue::default();
     let rejects: Records = [reject(1), reject(2)].into_iter().collect();
-    let invoked = invoke(None::<&SumScorer>, &queue, PARTITION, &rejects, 10).await;
+    let invoked = invoke(None::<&SumScorer>, &queue, PARTITION, &rejects, CUT).await;
     assert_eq!(invoked.tally, Tally { received: 2, done: 0, rejected: 2, again: 0 });
     assert_eq!(queue.chunks().len(), 1);
-    let nothing = invoke(None::<&SumScorer>, &queue, PARTITION, &Records::default(), 10).await;
+    let nothing = invoke(None::<&SumScorer>, &queue, PARTITION, &Records::default(), CUT).await;
     assert_eq!((nothing.tally, nothing.chunks), (Tally::default(), 0));
 }
 

@@ -10,11 +10,10 @@ use anomaly_core::decode::Decoder;
 use anomaly_core::records::Decoded;
 use anomaly_core::settle::Tally;
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::{Invoked, invoke};
+use anomaly_pipeline::invoke::{Cut, Invoked, invoke};
 use anomaly_pipeline::ports::{Queue, Scorer};
 
-/// Decodes, scores and queues the records of `event`, at most `rows_max` a request; `scorer` is `None` where
-/// rules judge the values.
+/// Decodes, scores and queues the records of `event`; `scorer` is `None` where rules judge the values.
 ///
 /// Data never makes it fail: a record at fault is handed on with its reason. Only what is wrong on our side or
 /// AWS' is wanted again, from the first record not handed on.
@@ -26,7 +25,7 @@ pub async fn handle(
     scorer: Option<&impl Scorer>,
     queue: &impl Queue,
     decoder: &Decoder,
-    rows_max: usize,
+    cut: Cut,
     event: &str,
 ) -> Result<BatchResponse, EventError> {
     let partitions = kinesis::read(event, decoder)?;
@@ -41,7 +40,7 @@ pub async fn handle(
         }
         let Partition { name, records, .. } = partition;
         let Invoked { tally, resume_at, chunks: sent, fault } =
-            invoke(scorer, queue, name, records, rows_max).await;
+            invoke(scorer, queue, name, records, cut).await;
         fault.iter().for_each(log_fault);
         total = add(total, tally);
         chunks += sent;

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let lookup = |name: &str| std::env::var(name).ok();
     telemetry::init(lookup);
-    let InvokeConfig { connection, decoder, rows_max, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
+    let InvokeConfig { connection, decoder, cut, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let queue = SqsQueue::new(&connector, &queue_url);
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
         let scorer = scorer.map(|scorer| scorer.within(clock::budget(event.context.deadline())));
         let event = payload.take();
         let event = payload::text(&event).map_err(diagnostic)?;
-        lambda_invoke::handle(scorer.as_ref(), queue, decoder, rows_max, event).await.map_err(diagnostic)
+        lambda_invoke::handle(scorer.as_ref(), queue, decoder, cut, event).await.map_err(diagnostic)
     });
     Runtime::new(handler).layer(payload.clone()).layer(TracingLayer::new()).run().await
 }

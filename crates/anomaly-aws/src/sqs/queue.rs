@@ -31,6 +31,6 @@ impl Queue for SqsQueue {
             .message_deduplication_id(&chunk.deduplication)
             .message_body(&chunk.body);
         let sent = Box::pin(request.send()).await;
-        sent.map(drop).map_err(|error| fault(format!("queue a chunk of {}", chunk.group), &error))
+        sent.map(drop).map_err(|error| fault(format!("queue a chunk of group {}", chunk.group), &error))
     }
 }

@@ -9,9 +9,9 @@ use crate::server::{Server, error, ok};
 fn chunk() -> Chunk {
     Chunk {
         body: "{\"v\":1}".to_owned(),
-        group: "s/shardId-0".to_owned(),
+        group: "3-of-8".to_owned(),
         deduplication: "d".repeat(64),
-        entries: 1,
+        entries: vec![0],
     }
 }
 
@@ -27,7 +27,7 @@ async fn a_chunk_is_sent_with_its_group_and_deduplication() {
         json!({
             "QueueUrl": "http://q/scored.fifo",
             "MessageBody": "{\"v\":1}",
-            "MessageGroupId": "s/shardId-0",
+            "MessageGroupId": "3-of-8",
             "MessageDeduplicationId": "d".repeat(64),
         })
     );
@@ -39,7 +39,7 @@ async fn a_queue_that_is_not_there_is_somebodys_task() {
     let queue = SqsQueue::new(&server.connector(), "http://q/scored.fifo");
     let fault = queue.send(&chunk()).await.expect_err("a fault");
     assert_eq!(fault.kind, FaultKind::Permanent);
-    assert_eq!(fault.to_string(), "queue a chunk of s/shardId-0: QueueDoesNotExist: as scripted");
+    assert_eq!(fault.to_string(), "queue a chunk of group 3-of-8: QueueDoesNotExist: as scripted");
 }
 
 #[tokio::test]

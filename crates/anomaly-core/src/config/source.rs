@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Hours;
 use super::keys::Known;
+use crate::group::Groups;
 
 /// The section's keys.
 pub(super) const KEYS: &[(&str, Known)] = &[
@@ -31,6 +32,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("pattern", Known::Value),
     ("bus", Known::Value),
     ("direct", Known::Value),
+    ("groups", Known::Value),
 ];
 
 /// `[source]`: where records come from on AWS. A key that does not apply to the kind is a problem.
@@ -98,6 +100,10 @@ pub struct Source {
     /// `sns`, `eventbridge`: call the function at once, a record at a time, rather than through a queue.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
+    /// Into how many groups the series are divided, which are judged side by side: 1 to 10,000
+    /// ([`Source::groups`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<u32>,
 }
 
 /// The kinds of source.
@@ -227,5 +233,13 @@ impl Source {
     /// password, which is all that its Kafka endpoint takes.
     pub fn auth(&self) -> Auth {
         self.auth.unwrap_or(if self.kind == SourceKind::EventHubs { Auth::Plain } else { Auth::Iam })
+    }
+
+    /// The groups of series: `groups`; else as many as the stream that is made has shards, and four for what
+    /// is there, whose parts nobody has counted. More of them judge more side by side, and cut each batch into
+    /// more chunks.
+    pub fn groups(&self) -> Groups {
+        let is_made = self.kind == SourceKind::Kinesis && self.arn.is_none();
+        Groups::new(self.groups.unwrap_or(if is_made { self.shards() } else { 4 }))
     }
 }

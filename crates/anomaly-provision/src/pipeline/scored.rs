@@ -27,7 +27,7 @@ fn queue() -> Resource {
         "AWS::SQS::Queue",
         map! {
             "FifoQueue": true,
-            // High throughput: order and deduplication hold within a group, which is a shard.
+            // High throughput: order and deduplication hold within a group, which is of some of the series.
             "DeduplicationScope": "messageGroup",
             "FifoThroughputLimit": "perMessageGroupId",
             // "at least six times" the function's timeout (Lambda developer guide, "Using Lambda with Amazon SQS").
@@ -42,7 +42,7 @@ fn queue() -> Resource {
             },
         },
     )
-    .because("One message a chunk, one group a shard: a chunk that fails holds back its own shard only.")
+    .because("One message a chunk, some series a group: a chunk that fails holds back its own group only.")
 }
 
 fn dead_letters() -> Resource {

@@ -25,6 +25,7 @@ const APPLIES: &[(&str, &[SourceKind])] = &[
     ("pattern", &[Eventbridge]),
     ("bus", &[Eventbridge]),
     ("direct", &[Sns, Eventbridge]),
+    ("groups", &SourceKind::ALL),
 ];
 
 /// An event pattern may have 2,048 characters (EventBridge quotas, "Event pattern size").
@@ -95,6 +96,7 @@ impl Check<'_> {
         // Lambda API reference, `BatchSize`: 10 for FIFO queues.
         self.range("batch", source.batch, 1..=if source.kind == SqsFifo { 10 } else { 10_000 });
         self.range("pollers", source.pollers, 1..=2_000);
+        self.range("groups", source.groups, 1..=10_000);
         if let Some(key) =
             source.kms_key.as_deref().filter(|key| !is_arn(key, "kms", |it| it.starts_with("key/")))
         {

@@ -122,6 +122,11 @@ impl Watch {
         (finding, stepped)
     }
 
+    /// Knows what `other` learned of the series' numbers, and keeps what it last saw itself.
+    pub(crate) fn learn_from(&mut self, other: &Watch) {
+        self.memory = other.memory;
+    }
+
     /// The alert that is firing, if one is.
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()
@@ -224,6 +229,10 @@ pub struct Transition {
     pub width: u32,
     /// What gave the score.
     pub model: String,
+    /// How long after its arrival the reading that made the step was judged, in milliseconds, where it came so
+    /// late that newer ones had been judged before it; absent where it did not. See [`crate::seen::Seen`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<i64>,
 }
 
 /// A feature as a message shows it.

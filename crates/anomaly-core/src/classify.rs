@@ -11,12 +11,16 @@ use crate::event_time::{Admission, Hold, Released};
 use crate::position::Position;
 use crate::reading::{Scored, SeriesId};
 use crate::rule::Finding;
+use crate::seen::Seen;
 use crate::time::Timestamp;
 
 /// How many features of a series keep their last values for messages: the first ones.
 pub const FEATURES_KEPT: usize = 4;
 /// How many last values are kept.
 pub const RECENT_KEPT: usize = 24;
+/// The longest time between the arrivals of late readings that are judged as one series, in milliseconds: an
+/// hour. What was lost in one outage comes back together; what was lost in another is another story.
+pub const LATE_GAP_MS_MAX: i64 = 60 * 60 * 1_000;
 /// The longest name of a feature in a message, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -72,7 +76,7 @@ impl Policy {
 /// All that is remembered of a series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeriesState {
-    seen: Option<Position>,
+    seen: Seen,
     /// By the rule's name, so that adding a rule does not disturb the others.
     watches: Vec<(String, Watch)>,
     /// The last readings, oldest first, [`FEATURES_KEPT`] values at most of each.
@@ -98,7 +102,7 @@ pub struct Judgement {
 /// `model` is what gave the score, for the message.
 pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
     let judgement = judge(policy, state, scored, model);
-    state.seen = Some(scored.reading.position.clone());
+    state.seen.see(&scored.reading.position);
     judgement
 }
 
@@ -151,19 +155,22 @@ fn transition(
         features: state.features(policy, &reading.features),
         width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
         model: model.to_owned(),
+        late_ms: None,
     }
 }
 
-/// The version of the encoded state without a hold.
+/// The version of the encoded state with nothing behind it.
 const PLAIN_VERSION: u8 = 1;
-/// The version of the encoded state with a hold behind it, and the newest this code reads.
-const STATE_VERSION: u8 = 2;
+/// The version of the encoded state with a hold behind it.
+const HOLD_VERSION: u8 = 2;
+/// The version of the encoded state with the last write and, maybe, a hold behind it; the newest this code reads.
+const STATE_VERSION: u8 = 3;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
     /// is to be judged ([`judge`]), now and in that order. The reading counts as seen, whatever became of it.
     pub fn admit(&mut self, policy: &EventTime, scored: Scored, model: &str) -> Admission {
-        self.seen = Some(scored.reading.position.clone());
+        self.seen.see(&scored.reading.position);
         self.hold.get_or_insert_default().admit(policy, scored, model)
     }
 
@@ -184,12 +191,35 @@ impl SeriesState {
 
     /// Whether the reading at `position` was judged before, or waits, or was dropped.
     pub fn has_seen(&self, position: &Position) -> bool {
-        self.seen.as_ref().is_some_and(|seen| seen.covers(position))
+        self.seen.covers(position)
     }
 
-    /// The last reading that came.
-    pub fn seen(&self) -> Option<&Position> {
-        self.seen.as_ref()
+    /// What was seen of the series.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// The same, to tell it what is written together.
+    pub fn seen_mut(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
+    /// A state to judge late readings in, from the one at `first` on, beside this one, which they must not touch.
+    /// It knows what the rules have learned by now, and nothing of what they last saw, unless `before`, which
+    /// judged late readings last, stopped at most [`LATE_GAP_MS_MAX`] before `first`: then its alerts go on.
+    ///
+    /// A rule that is warming up warms up on late readings too, beside it: they fire nothing and shorten nothing.
+    pub fn beside(&self, before: Option<SeriesState>, first: &Position) -> SeriesState {
+        let goes_on = |seen: &Seen| {
+            let gap_ms = seen.newest().map_or(i64::MAX, |newest| first.arrived.ms_since(newest.arrived));
+            !seen.covers(first) && gap_ms <= LATE_GAP_MS_MAX
+        };
+        let mut late = before.filter(|before| goes_on(&before.seen)).unwrap_or_default();
+        late.watches.retain(|(name, _)| self.watches.iter().any(|(other, _)| other == name));
+        for (name, watch) in &self.watches {
+            late.watch(name).learn_from(watch);
+        }
+        late
     }
 
     /// What is remembered, by the rule's name.
@@ -200,11 +230,12 @@ impl SeriesState {
     /// The state as bytes: a version, then postcard.
     pub fn encode(&self) -> Vec<u8> {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
-        let Some(hold) = &self.hold else {
-            return postcard::to_extend(self, vec![PLAIN_VERSION]).unwrap_or_default();
-        };
-        let plain = postcard::to_extend(self, vec![STATE_VERSION]).unwrap_or_default();
-        postcard::to_extend(hold, plain).unwrap_or_default()
+        let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
+        match (&self.hold, self.seen.last_write.as_slice()) {
+            (None, []) => plain(PLAIN_VERSION),
+            (Some(hold), []) => postcard::to_extend(hold, plain(HOLD_VERSION)).unwrap_or_default(),
+            (hold, last) => postcard::to_extend(&(last, hold), plain(STATE_VERSION)).unwrap_or_default(),
+        }
     }
 
     /// The state that [`SeriesState::encode`] wrote.
@@ -213,20 +244,29 @@ impl SeriesState {
     /// [`StateError::Newer`] for a later version, [`StateError::Corrupt`] for anything that is no state.
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         match bytes.split_first() {
-            Some((&PLAIN_VERSION, rest)) => match postcard::take_from_bytes(rest) {
-                Ok((state, [])) => Ok(state),
-                _ => Err(StateError::Corrupt),
-            },
-            Some((&STATE_VERSION, rest)) => Self::decode_with_hold(rest).ok_or(StateError::Corrupt),
+            Some((&version, rest)) if (PLAIN_VERSION..=STATE_VERSION).contains(&version) => {
+                Self::decode_version(version, rest).ok_or(StateError::Corrupt)
+            }
             Some((&version, _)) if version > STATE_VERSION => Err(StateError::Newer { version }),
             _ => Err(StateError::Corrupt),
         }
     }
 
-    fn decode_with_hold(bytes: &[u8]) -> Option<Self> {
+    fn decode_version(version: u8, bytes: &[u8]) -> Option<Self> {
         let (mut state, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
-        let (hold, rest) = postcard::take_from_bytes(rest).ok()?;
-        state.hold = Some(hold);
+        let rest = match version {
+            PLAIN_VERSION => rest,
+            HOLD_VERSION => {
+                let (hold, rest) = postcard::take_from_bytes(rest).ok()?;
+                state.hold = Some(hold);
+                rest
+            }
+            _ => {
+                let ((last, hold), rest) = postcard::take_from_bytes(rest).ok()?;
+                (state.seen.last_write, state.hold) = (last, hold);
+                rest
+            }
+        };
         rest.is_empty().then_some(state)
     }
 
@@ -292,6 +332,7 @@ mod tests {
     use crate::event_time::Placement;
     use crate::position::Sequence;
     use crate::reading::Reading;
+    use crate::seen::Order;
     use proptest::prelude::*;
 
     fn policy() -> Policy {
@@ -354,6 +395,47 @@ mod tests {
     }
 
     #[test]
+    fn late_readings_are_judged_beside_the_state_by_what_it_learned() {
+        let policy = policy();
+        let mut state = SeriesState::default();
+        let judge = |state: &mut SeriesState, i, b| {
+            let judgement = classify(&policy, state, &scored(i, b, Some(f64::from(i % 3))), "m");
+            judgement.transitions.into_iter().map(|t| (t.rule, t.step.as_str())).collect::<Vec<_>>()
+        };
+        for i in 0..120 {
+            judge(&mut state, i, 1.0);
+        }
+        assert_eq!(judge(&mut state, 120, 50.0), [("hot".to_owned(), "fired")]);
+        let before = state.encode();
+
+        let mut late = state.beside(None, &scored(60, 1.0, None).reading.position);
+        assert_eq!(judge(&mut late, 60, 50.0), [("hot".to_owned(), "fired")], "an alert of its own");
+        let position = |i| scored(i, 1.0, None).reading.position;
+        let open = |state: &SeriesState| state.watches().any(|(_, watch)| watch.open().is_some());
+        assert!(open(&state.beside(Some(late.clone()), &position(61))), "the next goes on");
+        assert!(open(&state.beside(Some(late.clone()), &position(60 + 3_600))));
+        assert!(!open(&state.beside(Some(late.clone()), &position(61 + 3_600))), "an hour later");
+        assert!(!open(&state.beside(Some(late), &position(59))), "before it");
+        assert_eq!(state.encode(), before);
+    }
+
+    #[test]
+    fn what_was_written_last_is_kept_and_older_states_are_read() {
+        let mut state = SeriesState::default();
+        classify(&policy(), &mut state, &scored(5, 1.0, None), "m");
+        let old = state.encode();
+        assert_eq!((old[0], SeriesState::decode(&old)), (1, Ok(state.clone())));
+        let reading = scored(6, 1.0, None);
+        state.seen_mut().write(Order::Kept, std::iter::once(&reading.reading.position));
+        classify(&policy(), &mut state, &reading, "m");
+        let read = SeriesState::decode(&state.encode()).expect("its own bytes");
+        assert_eq!(read, state);
+        assert!(read.seen().wrote(Order::Kept, &reading.reading.position));
+        state.admit(&EventTime::default(), scored(7, 1.0, None), "m");
+        assert_eq!(SeriesState::decode(&state.encode()), Ok(state), "with a hold too");
+    }
+
+    #[test]
     fn state_is_versioned() {
         assert_eq!(SeriesState::decode(&[]), Err(StateError::Corrupt));
         assert_eq!(SeriesState::decode(&[0, 1]), Err(StateError::Corrupt));
@@ -398,7 +480,7 @@ mod tests {
         assert_eq!(bytes[1..], postcard::to_extend(&state, Vec::new()).expect("into memory"));
         state.admit(&seed(Untimely::Adjust), scored(41, 1.0, None), "m");
         let with_hold = state.encode();
-        assert_eq!((with_hold[0], SeriesState::decode(&with_hold)), (STATE_VERSION, Ok(state.clone())));
+        assert_eq!((with_hold[0], SeriesState::decode(&with_hold)), (HOLD_VERSION, Ok(state.clone())));
         let released = state.end_hold(&SeriesId::new("s").expect("a name"));
         assert_eq!(
             (released.len(), state.encode()[0], state.encode().len()),

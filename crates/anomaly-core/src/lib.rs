@@ -28,6 +28,7 @@ pub mod reading;
 pub mod records;
 pub mod reject;
 pub mod rule;
+pub mod seen;
 pub mod settle;
 pub mod sparkline;
 pub mod time;

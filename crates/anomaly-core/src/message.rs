@@ -55,27 +55,28 @@ pub fn message(transition: &Transition) -> Message {
         sqs: &machine,
         lambda: &machine,
     };
-    Message {
-        subject: subject(transition),
-        bodies: wire::write(&bodies),
-        attributes: vec![
-            ("severity", transition.severity.as_str().to_owned()),
-            ("series", attribute(transition.series.as_str())),
-            ("rule", attribute(&transition.rule)),
-            ("alert", transition.alert.as_str().to_owned()),
-            ("transition", transition.number.to_string()),
-            ("step", transition.step.as_str().to_owned()),
-        ],
-    }
+    let mut attributes = vec![
+        ("severity", transition.severity.as_str().to_owned()),
+        ("series", attribute(transition.series.as_str())),
+        ("rule", attribute(&transition.rule)),
+        ("alert", transition.alert.as_str().to_owned()),
+        ("transition", transition.number.to_string()),
+        ("step", transition.step.as_str().to_owned()),
+    ];
+    // There only if it is so: `{"late": [{"exists": false}]}` keeps late ones from a subscriber.
+    attributes.extend(transition.late_ms.map(|_| ("late", "true".to_owned())));
+    Message { subject: subject(transition), bodies: wire::write(&bodies), attributes }
 }
 
-/// The subject: `[CRITICAL] webserver: too-strange`, and `[RESOLVED] …` when it is over.
+/// The subject: `[CRITICAL] webserver: too-strange`, and `[RESOLVED] …` when it is over; `[CRITICAL LATE] …` of
+/// readings that came late.
 pub fn subject(transition: &Transition) -> String {
     let mark = match transition.step {
         Step::Fired => transition.severity.as_str().to_ascii_uppercase(),
         Step::Resolved => "RESOLVED".to_owned(),
     };
-    let text = format!("[{mark}] {}: {}", transition.series, transition.rule);
+    let late = if transition.late_ms.is_some() { " LATE" } else { "" };
+    let text = format!("[{mark}{late}] {}: {}", transition.series, transition.rule);
     fit_ascii(&text, SUBJECT_CHARS_MAX)
 }
 
@@ -112,9 +113,14 @@ pub fn text(transition: &Transition) -> String {
             format!("  peak {on} {} against {} at {peak_at}", short(peak.judged), short(peak.threshold)),
         ],
     };
+    lines.extend(transition.late_ms.map(late));
     lines.extend(features(transition));
     lines.push(format!("  alert {} transition {}", transition.alert, transition.number));
     lines.join("\n")
+}
+
+fn late(late_ms: i64) -> String {
+    format!("  judged {} after it arrived, beside newer readings", human_duration(late_ms))
 }
 
 fn features(transition: &Transition) -> Vec<String> {
@@ -229,6 +235,32 @@ mod tests {
             [CRITICAL] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:50Z ecc2638443323578
             [RESOLVED] webserver: slow, after 1 min 21 s, 2026-11-18T11:08:09Z ecc2638443323578"#]]
         .assert_eq(&format!("{}\n{}", sms(&both[0]), sms(&both[1])));
+    }
+
+    #[test]
+    fn a_late_one_says_so_everywhere() {
+        let mut both = transitions("webserver", "slow", &names(&["latency_ms"]), 21.0);
+        both.iter_mut().for_each(|transition| transition.late_ms = Some(2 * 86_400_000 + 4 * 3_600_000));
+        expect![[r#"
+            CRITICAL webserver: slow at 2026-11-18T11:06:50Z
+              latency_ms 21 against 10 (fixed)
+              since 2026-11-18T11:06:48Z
+              judged 2 d 4 h after it arrived, beside newer readings
+              latency_ms  21  ▁▁▂▁▁▂▁▁███
+              alert ecc2638443323578 transition 1"#]]
+        .assert_eq(&text(&both[0]));
+        expect![
+            "[CRITICAL LATE] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:50Z ecc2638443323578"
+        ]
+        .assert_eq(&sms(&both[0]));
+        expect!["[RESOLVED LATE] webserver: slow"].assert_eq(&subject(&both[1]));
+        assert_eq!(message(&both[0]).attributes.last(), Some(&("late", "true".to_owned())));
+        let json = wire::write(&TransitionV1::new(both[0].clone()));
+        assert!(json.contains(r#""late_ms":187200000"#), "{json}");
+        both[0].late_ms = None;
+        let json = wire::write(&TransitionV1::new(both[0].clone()));
+        assert!(!json.contains("late_ms"), "as it was before there were late ones: {json}");
+        assert_eq!(wire::read::<TransitionV1>(&json), Ok(TransitionV1::new(both[0].clone())));
     }
 
     proptest! {

@@ -66,6 +66,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// The place within the partition.
+    pub fn place(&self) -> Place {
+        Place { sequence: self.sequence.clone(), sub: self.sub }
+    }
+
     /// Whether a series that has seen `self` has seen `other` too.
     ///
     /// Within a partition the sequence decides. A series that moved to another partition (a reshard) is
@@ -77,6 +82,48 @@ impl Position {
         } else {
             other.arrived < self.arrived
         }
+    }
+}
+
+/// The place of a reading within its partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The record's number.
+    pub sequence: Sequence,
+    /// The reading's number within the record, from 0.
+    pub sub: u32,
+}
+
+/// Places of one partition that were judged: runs of them, from a first to a last, both included, none empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Runs(Vec<(Place, Place)>);
+
+impl Runs {
+    /// Adds the run from `first` to `last`.
+    pub fn push(&mut self, first: Place, last: Place) {
+        self.0.push((first, last));
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: Runs) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether `place` lies in one of them.
+    pub fn cover(&self, place: &Place) -> bool {
+        self.0.iter().any(|(first, last)| (first..=last).contains(&place))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The lowest first and the highest last place; `None` if there is none.
+    pub fn ends(&self) -> Option<(&Place, &Place)> {
+        let first = self.0.iter().map(|(first, _)| first).min()?;
+        Some((first, self.0.iter().map(|(_, last)| last).max()?))
     }
 }
 
@@ -99,6 +146,18 @@ mod tests {
         assert!(Sequence::new("0010") == Sequence::new("10"));
         assert!(Sequence::new(&"9".repeat(128)) < Sequence::new(&format!("1{}", "0".repeat(128))));
         assert_eq!(Sequence::new("000").as_str(), "0");
+    }
+
+    #[test]
+    fn runs_cover_what_lies_in_them() {
+        let place = |sequence: u64, sub| Place { sequence: Sequence::from(sequence), sub };
+        let mut runs = Runs::default();
+        assert_eq!(runs.ends(), None);
+        runs.push(place(9, 1), place(10, 0));
+        runs.extend(Runs(vec![(place(3, 0), place(3, 0))]));
+        assert!([(9, 1), (9, 7), (10, 0), (3, 0)].iter().all(|(n, sub)| runs.cover(&place(*n, *sub))));
+        assert!(![(9, 0), (10, 1), (4, 0)].iter().any(|(n, sub)| runs.cover(&place(*n, *sub))));
+        assert_eq!(runs.ends(), Some((&place(3, 0), &place(10, 0))));
     }
 
     #[test]

@@ -35,6 +35,12 @@ impl SeriesId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name under which the state of the series' late readings is kept. No series has it: it holds a control
+    /// character.
+    pub fn late(&self) -> SeriesId {
+        SeriesId(format!("{}\u{1f}late", self.0))
+    }
 }
 
 impl fmt::Display for SeriesId {

@@ -1,0 +1,146 @@
+//! What of a series was seen: what tells news from what comes again, and from what comes late.
+
+use serde::{Deserialize, Serialize};
+
+use crate::position::{Place, Position};
+
+/// The most partitions of which a series remembers how far it came: what it moved from lately.
+pub const MARKS_MAX: usize = 4;
+
+/// How far a series came in its partitions, and what was written last.
+///
+/// Encoded as the marks alone; who keeps the rest encodes it behind them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The last reading of each partition, the one the series moved to last at the end.
+    marks: Vec<Position>,
+    /// The readings of the last write, which a crash may have kept from being noted anywhere else. All are of
+    /// the last mark's partition.
+    #[serde(skip)]
+    pub(crate) last_write: Vec<Place>,
+}
+
+/// What a source promises of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Readings come in the order of their places, so that between two that came together none is missing.
+    #[default]
+    Kept,
+    /// Readings come as they please; a place is a name, and says about when.
+    None,
+}
+
+impl Seen {
+    /// Whether the reading at `position` lies at or before what was seen: it comes again, or late.
+    ///
+    /// Each partition is asked ([`Position::covers`]): the reading's own by its place, the others by the time of
+    /// arrival. So a parent shard's reading is known after the series moved on to a child, even where the
+    /// child's first one arrived within the same millisecond.
+    pub fn covers(&self, position: &Position) -> bool {
+        self.marks.iter().any(|mark| mark.covers(position))
+    }
+
+    /// The reading of the partition the series moved to last that lies furthest there.
+    pub fn newest(&self) -> Option<&Position> {
+        self.marks.last()
+    }
+
+    /// Takes notice of the reading at `position`.
+    pub fn see(&mut self, position: &Position) {
+        let mark = match self.marks.iter().position(|mark| mark.partition == position.partition) {
+            Some(index) => self.marks.remove(index),
+            None => position.clone(),
+        };
+        let further = if mark.covers(position) { mark } else { position.clone() };
+        if self.marks.len() == MARKS_MAX {
+            self.marks.remove(0);
+        }
+        self.marks.push(further);
+    }
+
+    /// Remembers that the readings at `positions`, which are of one partition and in the order of their places,
+    /// are written together. What was remembered before is forgotten.
+    pub fn write<'p>(&mut self, order: Order, positions: impl Iterator<Item = &'p Position>) {
+        let places = positions.map(Position::place);
+        self.last_write = match order {
+            Order::Kept => places.take(1).collect(),
+            Order::None => places.collect(),
+        };
+    }
+
+    /// Whether the reading at `position` was of the last write.
+    pub fn wrote(&self, order: Order, position: &Position) -> bool {
+        let Some(newest) = self.newest().filter(|newest| newest.partition == position.partition) else {
+            return false;
+        };
+        let place = position.place();
+        match order {
+            Order::Kept => {
+                self.last_write.first().is_some_and(|first| (first..=&newest.place()).contains(&&place))
+            }
+            Order::None => self.last_write.contains(&place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Sequence;
+    use crate::time::Timestamp;
+
+    fn at(partition: &str, sequence: u64, arrived_ms: i64) -> Position {
+        let arrived = Timestamp::from_ms(arrived_ms).expect("in range");
+        Position { partition: partition.to_owned(), sequence: Sequence::from(sequence), sub: 0, arrived }
+    }
+
+    fn seen(positions: &[Position]) -> Seen {
+        let mut seen = Seen::default();
+        positions.iter().for_each(|position| seen.see(position));
+        seen
+    }
+
+    #[test]
+    fn a_reshard_within_a_millisecond_loses_and_repeats_nothing() {
+        let mut seen = seen(&[at("parent", 9, 5_000)]);
+        let child = at("child", 1, 5_000);
+        assert!(!seen.covers(&child), "arrived no earlier");
+        seen.see(&child);
+        assert!(seen.covers(&child));
+        assert!(seen.covers(&at("parent", 9, 5_000)), "by its place, though it arrived no earlier");
+        assert!(seen.covers(&at("parent", 10, 4_999)), "the parent's, and older: late");
+        assert!(!seen.covers(&at("other", 3, 5_000)), "the other parent of a merge");
+    }
+
+    #[test]
+    fn marks_are_few_and_never_go_back() {
+        let mut seen = seen(&[at("p", 5, 50), at("p", 3, 30)]);
+        assert_eq!(seen.newest(), Some(&at("p", 5, 50)));
+        for i in 0..10 {
+            seen.see(&at(&format!("q{i}"), 1, 60));
+        }
+        assert_eq!(seen.marks.len(), MARKS_MAX);
+        assert!(seen.covers(&at("p", 5, 50)), "forgotten, and known by its time");
+    }
+
+    #[test]
+    fn a_write_is_known_by_its_ends_or_one_by_one() {
+        let positions = [at("p", 4, 0), at("p", 6, 0)];
+        for (order, between) in [(Order::Kept, true), (Order::None, false)] {
+            let mut seen = seen(&positions);
+            seen.write(order, positions.iter());
+            let wrote = |sequence| seen.wrote(order, &at("p", sequence, 0));
+            assert_eq!([3, 4, 5, 6, 7].map(wrote), [false, true, between, true, false]);
+            assert!(!seen.wrote(order, &at("q", 4, 0)));
+        }
+    }
+
+    #[test]
+    fn one_mark_is_encoded_as_it_was_when_there_was_but_one() {
+        for before in [None, Some(at("p", 4, 7))] {
+            let bytes = postcard::to_extend(&before, Vec::new()).expect("into memory");
+            let seen: Seen = postcard::from_bytes(&bytes).expect("marks");
+            assert_eq!(seen.newest(), before.as_ref());
+        }
+    }
+}

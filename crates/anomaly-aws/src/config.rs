@@ -174,6 +174,21 @@ pub struct Connection {
     pub endpoint_urls: EndpointUrls,
 }
 
+impl Connection {
+    /// Reads the environment through `lookup`, for the command `command`.
+    ///
+    /// # Errors
+    /// Everything that is missing.
+    pub fn from_env(
+        command: &'static str,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut env = Env::new(command, &lookup);
+        let connection = env.connection();
+        env.finish(move || connection)
+    }
+}
+
 /// Keys are not for logs.
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 mod detect;
 #[cfg(feature = "aws")]
 mod local;
+mod rejects;
 mod render;
 mod serve;
 mod terminal;
@@ -30,6 +31,7 @@ enum Command {
     Train(train::TrainArgs),
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
+    Rejects(rejects::RejectsArgs),
     #[cfg(feature = "aws")]
     Local(local::LocalArgs),
     #[cfg(not(feature = "aws"))]
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Render(args) => render::run(args),
+        Command::Rejects(args) => rejects::run(args),
         #[cfg(feature = "aws")]
         Command::Local(args) => local::run(args),
         #[cfg(not(feature = "aws"))]

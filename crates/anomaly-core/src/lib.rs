@@ -27,6 +27,7 @@ pub mod position;
 pub mod reading;
 pub mod records;
 pub mod reject;
+pub mod rejects;
 pub mod rule;
 pub mod seen;
 pub mod settle;

@@ -10,3 +10,4 @@ pub mod fault;
 pub mod invoke;
 pub mod ports;
 pub mod publish;
+pub mod rejects;

@@ -10,7 +10,7 @@ use anomaly_pipeline::ports::Rejects;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 
-use super::item::{ATTEMPTS_MAX, expires_s, n, pause, s};
+use super::item::{ATTEMPTS_MAX, expires_s, n, pause, s, text};
 use crate::connect::Connector;
 use crate::fault::fault;
 
@@ -29,6 +29,43 @@ impl DynamoRejects {
     /// The table `table`.
     pub fn new(connector: &Connector, table: &str) -> Self {
         DynamoRejects { client: connector.dynamodb(), table: table.to_owned() }
+    }
+
+    /// All rejects there are, by partition and position, the newest of equal partitions last. What cannot be read
+    /// (a later release wrote it) is counted.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn list(&self) -> Result<(Vec<RejectV1>, usize), Fault> {
+        let (mut rejects, mut unread, mut from) = (Vec::new(), 0, None);
+        loop {
+            let page = self.client.scan().table_name(&self.table).set_exclusive_start_key(from).send().await;
+            let page = page.map_err(|error| fault("list rejects", &error))?;
+            for item in page.items.unwrap_or_default() {
+                match text(&item, names::REJECT).map(wire::read::<RejectV1>) {
+                    Some(Ok(reject)) => rejects.push(reject),
+                    _ => unread += 1,
+                }
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                rejects.sort_by(|a, b| {
+                    (&a.partition, &a.sequence, a.sub).cmp(&(&b.partition, &b.sequence, b.sub))
+                });
+                return Ok((rejects, unread));
+            }
+        }
+    }
+
+    /// Takes `reject` out of the table. Again: no change.
+    ///
+    /// # Errors
+    /// If the table cannot be written to.
+    pub async fn forget(&self, reject: &RejectV1) -> Result<(), Fault> {
+        let (partition, position) = key(reject);
+        let request = self.client.delete_item().table_name(&self.table);
+        let request = request.key(names::PARTITION, s(partition)).key(names::POSITION, s(position));
+        request.send().await.map(drop).map_err(|error| fault("forget a reject", &error))
     }
 
     /// The table for one invocation: what it keeps expires a month after `now`.

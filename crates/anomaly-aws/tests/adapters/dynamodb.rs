@@ -373,4 +373,24 @@ mod rejects {
         let requests = server.requests();
         assert_eq!(requests.iter().map(|request| rows(request).len()).collect::<Vec<_>>(), [2, 1]);
     }
+
+    #[tokio::test]
+    async fn they_are_listed_page_by_page_in_order_and_forgotten_by_name() {
+        let row = |number: u64| json!({ "reject": { "S": wire::write(&reject(number)) } });
+        let server = Server::start(move |_, request| match request.operation() {
+            "Scan" if request.json().get("ExclusiveStartKey").is_none() => ok(json!({
+                "Items": [row(10), { "reject": { "S": "{\"v\":9}" } }],
+                "LastEvaluatedKey": { "partition": { "S": "p" } },
+            })),
+            "Scan" => ok(json!({ "Items": [row(9)] })),
+            _ => ok(json!({})),
+        })
+        .await;
+        let rejects = DynamoRejects::new(&server.connector(), "rejects");
+        assert_eq!(rejects.list().await, Ok((vec![reject(9), reject(10)], 1)));
+        assert_eq!(rejects.forget(&reject(9)).await, Ok(()));
+        let request = server.requests().pop().expect("a request");
+        assert_eq!(request.operation(), "DeleteItem");
+        assert_eq!(request.json()["Key"]["position"]["S"], "9.0");
+    }
 }

@@ -1,0 +1,90 @@
+//! Rejected records once more: after a wider limit, another pointer, a mended decoder.
+
+use std::collections::BTreeMap;
+
+use anomaly_core::decode::Decoder;
+use anomaly_core::position::Position;
+use anomaly_core::records::{Decoded, Records};
+use anomaly_core::reject::Reject;
+use anomaly_core::wire::RejectV1;
+
+use crate::fault::Fault;
+use crate::invoke::{Cut, Invoked, invoke};
+use crate::ports::{Queue, Scorer};
+
+/// What goes before the name of a partition whose rejects come again. The series' states then take them for what
+/// they are, readings that are older than what was judged, and judge them late.
+const AGAIN: &str = "rejects:";
+
+/// What became of rejects that were tried again; each is in one of the three.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Redriven {
+    /// On their way to `classify`: no rejects any more.
+    pub queued: Vec<RejectV1>,
+    /// At fault still, with what is wrong now; `None` if too little of the record was kept to try.
+    pub refused: Vec<(RejectV1, Option<Reject>)>,
+    /// Not tried to the end, and rejects as before.
+    pub left: Vec<RejectV1>,
+    /// Why some are left.
+    pub fault: Option<Fault>,
+}
+
+/// Decodes `rejects` with the present `decoder`, scores what can be read, and queues it with the position it had.
+///
+/// The same rejects again are the same chunks again: `classify` recognises them.
+pub async fn redrive(
+    scorer: Option<&impl Scorer>,
+    queue: &impl Queue,
+    decoder: &Decoder,
+    rejects: Vec<RejectV1>,
+    cut: Cut,
+) -> Redriven {
+    let mut redriven = Redriven::default();
+    for (partition, rejects) in by_partition(rejects) {
+        if redriven.fault.is_some() {
+            redriven.left.extend(rejects);
+            continue;
+        }
+        let name = format!("{AGAIN}{partition}");
+        let (mut readable, mut records) = (Vec::new(), Records::default());
+        for reject in rejects {
+            match decode(decoder, &name, &reject) {
+                Ok(entries) => {
+                    entries.into_iter().for_each(|entry| records.add(entry));
+                    records.end_record();
+                    readable.push(reject);
+                }
+                Err(why) => redriven.refused.push((reject, why)),
+            }
+        }
+        let Invoked { resume_at, fault, .. } = invoke(scorer, queue, &name, &records, cut).await;
+        redriven.left.extend(readable.split_off(resume_at.unwrap_or(readable.len())));
+        redriven.queued.extend(readable);
+        redriven.fault = fault;
+    }
+    redriven
+}
+
+/// The rejects of each partition, in the order of the source.
+fn by_partition(rejects: Vec<RejectV1>) -> BTreeMap<String, Vec<RejectV1>> {
+    let mut partitions: BTreeMap<String, Vec<RejectV1>> = BTreeMap::new();
+    rejects.into_iter().for_each(|r| partitions.entry(r.partition.clone()).or_default().push(r));
+    for rejects in partitions.values_mut() {
+        rejects.sort_by(|a, b| (&a.sequence, a.sub).cmp(&(&b.sequence, b.sub)));
+    }
+    partitions
+}
+
+/// What the record holds, if none of it is at fault.
+fn decode(decoder: &Decoder, partition: &str, reject: &RejectV1) -> Result<Vec<Decoded>, Option<Reject>> {
+    let bytes = reject.whole().ok_or(None)?;
+    let position = Position { partition: partition.to_owned(), ..reject.position() };
+    let mut records = Records::default();
+    decoder.record(&bytes, &position, &mut records);
+    for entry in records.entries() {
+        if let Decoded::Rejected(reject) = entry {
+            return Err(Some(reject.reject.clone()));
+        }
+    }
+    Ok(records.entries().to_vec())
+}

@@ -29,6 +29,8 @@ const NAME_CHARS_MAX: usize = 64;
 pub struct Policy {
     rules: Vec<Rule>,
     feature_names: Vec<String>,
+    /// For the shares of rejected records, which are readings too.
+    of_rejects: (Rule, [String; 1]),
     event_time: Option<EventTime>,
 }
 
@@ -37,7 +39,8 @@ impl Policy {
     pub fn new(config: &Config, feature_names: &[String]) -> Self {
         let names = feature_names.iter().map(|n| n.chars().take(NAME_CHARS_MAX).collect()).collect();
         let event_time = config.input.event_time.clone();
-        Policy { rules: config.rules.clone(), feature_names: names, event_time }
+        let of_rejects = (config.rejects.rule(), ["rejected".to_owned()]);
+        Policy { rules: config.rules.clone(), feature_names: names, of_rejects, event_time }
     }
 
     /// What becomes of readings that come early, late or out of order; `None`: they are judged as they come.
@@ -60,15 +63,11 @@ impl Policy {
         names.collect()
     }
 
-    fn number(&self, on: &On, scored: &Scored) -> Option<f64> {
-        let features = &scored.reading.features;
-        match on {
-            On::Score => scored.score,
-            On::Value => features.first().copied(),
-            On::Feature(name) => {
-                let index = self.feature_names.iter().position(|n| n == name)?;
-                features.get(index).copied()
-            }
+    /// The rules of `series`, and the names of its features.
+    fn of(&self, series: &SeriesId) -> (&[Rule], &[String]) {
+        match series.is_of_rejects() {
+            true => (std::slice::from_ref(&self.of_rejects.0), &self.of_rejects.1),
+            false => (&self.rules, &self.feature_names),
         }
     }
 }
@@ -111,20 +110,30 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
     let reading = &scored.reading;
     state.remember(&reading.features);
     let mut judgement = Judgement::default();
-    for rule in &policy.rules {
-        let number = policy.number(&rule.on, scored);
+    let (rules, names) = policy.of(&reading.series);
+    for rule in rules {
+        let number = number(names, &rule.on, scored);
         let watch = state.watch(&rule.name);
         let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number);
         judgement.findings.push(finding);
         if let Some(stepped) = stepped {
-            judgement.transitions.push(transition(policy, state, rule, scored, stepped, model));
+            judgement.transitions.push(transition(names, state, rule, scored, stepped, model));
         }
     }
     judgement
 }
 
+fn number(names: &[String], on: &On, scored: &Scored) -> Option<f64> {
+    let features = &scored.reading.features;
+    match on {
+        On::Score => scored.score,
+        On::Value => features.first().copied(),
+        On::Feature(name) => features.get(names.iter().position(|n| n == name)?).copied(),
+    }
+}
+
 fn transition(
-    policy: &Policy,
+    names: &[String],
     state: &SeriesState,
     rule: &Rule,
     scored: &Scored,
@@ -134,7 +143,7 @@ fn transition(
     let reading = &scored.reading;
     let on = match &rule.on {
         On::Score => "score",
-        On::Value => policy.feature_names.first().map_or("value", String::as_str),
+        On::Value => names.first().map_or("value", String::as_str),
         On::Feature(name) => name,
     };
     Transition {
@@ -152,7 +161,7 @@ fn transition(
         peak: alert.peak,
         peak_at: alert.peak_at,
         anomalous: alert.anomalous,
-        features: state.features(policy, &reading.features),
+        features: state.features(names, &reading.features),
         width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
         model: model.to_owned(),
         late_ms: None,
@@ -287,8 +296,8 @@ impl SeriesState {
         self.recent.push_back(features.iter().take(FEATURES_KEPT).map(single).collect());
     }
 
-    fn features(&self, policy: &Policy, values: &[f64]) -> Vec<Feature> {
-        let named = policy.feature_names.iter().zip(values).take(FEATURES_KEPT);
+    fn features(&self, names: &[String], values: &[f64]) -> Vec<Feature> {
+        let named = names.iter().zip(values).take(FEATURES_KEPT);
         let feature = |(index, (name, value)): (usize, (&String, &f64))| Feature {
             name: name.clone(),
             value: *value,
@@ -327,8 +336,8 @@ impl std::error::Error for StateError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Method;
     use crate::config::Untimely;
+    use crate::config::{Method, Severity};
     use crate::event_time::Placement;
     use crate::position::Sequence;
     use crate::reading::Reading;
@@ -377,6 +386,27 @@ mod tests {
         assert_eq!((fired.rule.as_str(), fired.on.as_str(), fired.number), ("hot", "b", 1));
         assert_eq!(fired.features[1].recent.len(), RECENT_KEPT);
         assert_eq!((fired.features[1].value, fired.features[1].recent.last()), (50.0, Some(&50.0)));
+    }
+
+    #[test]
+    fn shares_of_rejects_have_a_rule_of_their_own() {
+        let (policy, mut state) = (policy(), SeriesState::default());
+        let share = |i: u32, share: f64| {
+            let mut scored = scored(i, 0.0, None);
+            scored.reading.series = SeriesId::rejects_of("p");
+            scored.reading.features = vec![share];
+            scored
+        };
+        let mut steps = Vec::new();
+        let shares = [0.0, 0.2, 0.0, 0.3, 0.3, 0.6].into_iter().chain([0.0; 10]);
+        for (i, value) in shares.enumerate() {
+            let judgement = classify(&policy, &mut state, &share(i as u32, value), "m");
+            assert_eq!(judgement.findings.len(), 1);
+            steps.extend(judgement.transitions.into_iter().map(|t| (i, t.rule, t.on, t.severity)));
+        }
+        let rule = || crate::config::Rejects::RULE.to_owned();
+        let on = || "rejected".to_owned();
+        assert_eq!(steps, [(4, rule(), on(), Severity::Warning), (15, rule(), on(), Severity::Critical)]);
     }
 
     #[test]

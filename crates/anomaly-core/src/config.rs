@@ -11,6 +11,7 @@ mod input;
 mod keys;
 mod m_of_n;
 mod model;
+mod rejects;
 mod rule;
 mod source;
 
@@ -23,6 +24,7 @@ pub use hours::Hours;
 pub use input::{Format, Input, Origin};
 pub use m_of_n::MOfN;
 pub use model::{ContentType, Model, ModelKind};
+pub use rejects::Rejects;
 pub use rule::{Band, Clear, Method, On, Rule, Severity};
 pub use source::{Auth, Source, SourceKind};
 
@@ -39,6 +41,9 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Where records come from on AWS.
     pub source: Source,
+    /// When rejected records are an alert.
+    #[serde(skip_serializing_if = "rejects::is_default")]
+    pub rejects: Rejects,
 }
 
 /// Everything that is wrong with a configuration.
@@ -122,6 +127,7 @@ impl Config {
             }
         }
         self.source.problems(&mut problems);
+        self.rejects.problems(&mut problems);
         problems
     }
 }

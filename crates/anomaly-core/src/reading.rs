@@ -19,16 +19,38 @@ impl SeriesId {
     /// The longest name, in bytes.
     pub const BYTES_MAX: usize = 256;
 
+    /// What the name of a partition's shares of rejects begins with.
+    const REJECTS_OF: &str = "rejects of ";
+
     /// # Errors
-    /// [`Reject::Series`] if the name is empty, too long or holds a control character.
+    /// [`Reject::Series`] if the name is empty, too long, holds a control character, or is of the kind that
+    /// [`SeriesId::rejects_of`] makes.
     pub fn new(name: &str) -> Result<Self, Reject> {
         let why = match name {
             "" => "is empty",
             n if n.len() > Self::BYTES_MAX => "is longer than 256 bytes",
             n if n.chars().any(char::is_control) => "holds a control character",
+            n if n.starts_with(Self::REJECTS_OF) => "begins with \"rejects of \", as only our own do",
             n => return Ok(Self(n.to_owned())),
         };
         Err(Reject::Series { why: why.to_owned() })
+    }
+
+    /// The series of the shares of `partition`'s batches that were rejected: a name no record can have.
+    pub fn rejects_of(partition: &str) -> Self {
+        let (mut name, most) = (Self::REJECTS_OF.to_owned(), Self::BYTES_MAX);
+        let fits = |c: &char| !c.is_control();
+        for c in partition.chars().filter(fits) {
+            if name.len() + c.len_utf8() <= most {
+                name.push(c);
+            }
+        }
+        Self(name)
+    }
+
+    /// Whether it is the name of shares of rejects.
+    pub fn is_of_rejects(&self) -> bool {
+        self.0.starts_with(Self::REJECTS_OF)
     }
 
     /// The name.

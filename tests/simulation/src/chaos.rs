@@ -17,6 +17,8 @@ pub enum Port {
     Load,
     /// `States::save`.
     Save,
+    /// `States::due`.
+    Due,
     /// `Rejects::keep`.
     Keep,
     /// `Outbox::claim`.
@@ -36,11 +38,12 @@ pub enum Port {
 }
 
 /// All of [`Port`].
-pub const PORTS: [Port; 12] = [
+pub const PORTS: [Port; 13] = [
     Port::Score,
     Port::Send,
     Port::Load,
     Port::Save,
+    Port::Due,
     Port::Keep,
     Port::Claim,
     Port::Release,

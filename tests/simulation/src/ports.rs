@@ -163,6 +163,11 @@ impl States for Ports {
         })
         .await
     }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        let plan = self.plan(Port::Due, format_args!("until {until}"));
+        self.call(Port::Due, plan, None, move |world| Ok(world.tables.due(until, limit))).await
+    }
 }
 
 impl Rejects for Ports {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
+use anomaly_core::event_time::Hold;
 use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
 use anomaly_pipeline::ports::{Claim, Saved, TransitionKey};
 
@@ -88,6 +90,15 @@ impl Tables {
             self.tell("INSERT", &key);
         }
         Saved::Written
+    }
+
+    /// Series with readings that wait and whose time is `until` or before.
+    pub(crate) fn due(&self, until: Timestamp, limit: usize) -> Vec<SeriesId> {
+        let states = self.states.iter().map(|(series, (bytes, _))| (series, SeriesState::decode(bytes)));
+        let is_due =
+            |state: &SeriesState| state.hold().and_then(Hold::oldest).is_some_and(|oldest| oldest <= until);
+        let due = states.filter(|(_, state)| state.as_ref().is_ok_and(is_due));
+        due.take(limit).map(|(series, _)| series.clone()).collect()
     }
 
     pub(crate) fn keep(&mut self, rejects: &[RejectV1]) {

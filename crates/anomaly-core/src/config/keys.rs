@@ -21,6 +21,7 @@ const CONFIG: &[(&str, Known)] = &[
     ("model", Table(super::model::KEYS)),
     ("rule", Table(super::rule::KEYS)),
     ("source", Table(super::source::KEYS)),
+    ("rejects", Table(super::rejects::KEYS)),
 ];
 
 /// One sentence for each unknown key of `text`; none if it is not TOML (which the parser will say).

@@ -20,7 +20,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
 const METHOD: &[(&str, Known)] =
     &[("kind", Known::Value), ("threshold", Known::Value), ("k", Known::Value), ("warmup", Known::Value)];
 const BAND: &[(&str, Known)] = &[("at", Known::Value), ("level", Known::Value)];
-const CLEAR: &[(&str, Known)] = &[("below", Known::Value), ("for", Known::Value)];
+pub(super) const CLEAR: &[(&str, Known)] = &[("below", Known::Value), ("for", Known::Value)];
 
 /// `[[rule]]`: what is an alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

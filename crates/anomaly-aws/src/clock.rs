@@ -1,8 +1,10 @@
 //! The time, for the functions' `main`s: everything behind them is told it.
 
-use std::time::{Duration, SystemTime};
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant, SystemTime};
 
 use anomaly_core::time::Timestamp;
+use anomaly_pipeline::ports::Timer;
 
 /// Kept at the end of an invocation, for queueing what was scored and for saying what was not.
 const RESERVE: Duration = Duration::from_secs(5);
@@ -29,4 +31,30 @@ pub fn budget(deadline: SystemTime) -> Duration {
 /// that differ.
 pub fn surely_gone(deadline: SystemTime) -> Timestamp {
     instant(deadline + Duration::from_secs(1))
+}
+
+/// A number that differs from process to process: where the jitter of waits begins.
+pub fn seed() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// Time as it passes for this process. Sleeping needs a runtime of tokio with its timer.
+#[derive(Clone, Copy, Debug)]
+pub struct Monotonic(Instant);
+
+impl Monotonic {
+    /// A timer that begins now.
+    pub fn start() -> Self {
+        Monotonic(Instant::now())
+    }
+}
+
+impl Timer for Monotonic {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+    }
 }

@@ -3,12 +3,10 @@
 use std::fmt;
 
 use anomaly_core::classify::Policy;
-use anomaly_core::config::{Config, Model, ModelKind};
+use anomaly_core::config::{Config, ContentType, Model, ModelKind};
 use anomaly_core::decode::Decoder;
-use anomaly_core::exchange::{Encoder, InferenceId, Reader};
-use anomaly_core::fields::display_name;
 use anomaly_core::names;
-use anomaly_pipeline::invoke::Cut;
+use anomaly_pipeline::invoke::Limits;
 
 /// Everything that keeps a function from starting.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,8 +46,8 @@ pub struct InvokeConfig {
     pub connection: Connection,
     /// How records become readings.
     pub decoder: Decoder,
-    /// How batches are cut into requests and chunks.
-    pub cut: Cut,
+    /// How batches are cut into requests and chunks, and how much is asked at once.
+    pub limits: Limits,
     /// The endpoint that scores; `None` where rules judge the values.
     pub endpoint: Option<Endpoint>,
     /// The queue that takes scored chunks.
@@ -57,50 +55,12 @@ pub struct InvokeConfig {
 }
 
 /// A SageMaker endpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its name.
     pub name: String,
-    /// How rows are put to it.
-    pub encoder: Encoder,
-    /// How scores are read from its answers.
-    pub reader: Reader,
-    /// What else a request says.
-    pub options: InvokeOptions,
-}
-
-/// What a request says beside its body; absent: nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InvokeOptions {
-    /// The production variant to ask.
-    pub target_variant: Option<String>,
-    /// The model to ask of a multi-model endpoint.
-    pub target_model: Option<String>,
-    /// The inference component to ask.
-    pub inference_component: Option<String>,
-    /// What the container is told.
-    pub custom_attributes: Option<String>,
-    /// The request's name in the endpoint's data capture.
-    pub inference_id: Option<InferenceId>,
-}
-
-impl Endpoint {
-    /// The endpoint `name`, spoken to as `model` says, with rows of the features of these names.
-    ///
-    /// # Errors
-    /// Everything that is wrong with `model`, a sentence each; nothing, if its configuration was checked.
-    pub fn new(name: String, model: &Model, features: &[String]) -> Result<Self, Vec<String>> {
-        let (encoder, reader) = (Encoder::new(model, features)?, Reader::new(model)?);
-        let inference_id = model.inference_id.as_deref().map(InferenceId::parse).transpose();
-        let options = InvokeOptions {
-            target_variant: model.target_variant.clone(),
-            target_model: model.target_model.clone(),
-            inference_component: model.inference_component.clone(),
-            custom_attributes: model.custom_attributes.clone(),
-            inference_id: inference_id.map_err(|problem| vec![format!("model.inference_id: {problem}")])?,
-        };
-        Ok(Endpoint { name, encoder, reader, options })
-    }
+    /// What it is sent.
+    pub content_type: ContentType,
 }
 
 /// What `classify` needs to know.
@@ -146,12 +106,18 @@ impl InvokeConfig {
             Some(InvokeConfig {
                 connection: connection?,
                 decoder: decoder?,
-                cut: Cut { rows_max: config.model.rows_max, groups: config.source.groups() },
+                limits: limits(&config),
                 endpoint: endpoint?,
                 queue_url: queue_url?,
             })
         })
     }
+}
+
+/// How batches are cut into requests and chunks, and how much is asked at once.
+pub fn limits(config: &Config) -> Limits {
+    let Model { rows_max, in_flight, .. } = config.model;
+    Limits { rows_max, in_flight_max: in_flight, groups: config.source.groups(), ..Limits::default() }
 }
 
 impl ClassifyConfig {
@@ -308,16 +274,12 @@ impl<'l> Env<'l> {
         self.problems.push(format!("{}: {problem}", names::ANOMALY_CONFIG));
     }
 
-    fn problems_of(&mut self, problems: Vec<String>) {
-        problems.iter().for_each(|problem| self.problem(problem));
-    }
-
     fn config(&mut self) -> Option<Config> {
         let json = self.required(names::ANOMALY_CONFIG)?;
         match Config::from_json(&json) {
             Ok(config) => Some(config),
             Err(error) => {
-                self.problems_of(error.problems);
+                error.problems.iter().for_each(|problem| self.problem(problem));
                 None
             }
         }
@@ -339,10 +301,7 @@ impl<'l> Env<'l> {
             ModelKind::Endpoint => {
                 let name = (self.lookup)(names::ENDPOINT_NAME).filter(|name| !name.is_empty());
                 let name = name.or_else(|| model.endpoint.clone())?;
-                let features: Vec<String> =
-                    config.as_ref()?.input.features.iter().map(|f| display_name(f)).collect();
-                let endpoint = Endpoint::new(name, model, &features);
-                Some(Some(endpoint.map_err(|problems| self.problems_of(problems)).ok()?))
+                Some(Some(Endpoint { name, content_type: model.content_type }))
             }
             ModelKind::Embedded => {
                 self.problem(

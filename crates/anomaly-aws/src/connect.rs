@@ -26,9 +26,10 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// where a service refuses at once.
 #[cfg(any(feature = "dynamodb", feature = "sns", feature = "sqs"))]
 const ATTEMPTS_MAX: u32 = 4;
-/// Attempts at an endpoint: what it refuses longer, the source brings again.
+/// Attempts at an endpoint: one. The driver of the batch asks again itself, within its budget: retries below it
+/// would multiply with its own (`anomaly_pipeline::invoke::RetryPolicy`).
 #[cfg(feature = "sagemaker")]
-const ENDPOINT_ATTEMPTS_MAX: u32 = 3;
+const ENDPOINT_ATTEMPTS_MAX: u32 = 1;
 
 /// Makes clients over one HTTP client.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ macro_rules! client {
 }
 
 client!(
-    /// Rows to an endpoint. There is no limit on an attempt: the function's deadline is one.
+    /// Rows to an endpoint. There is no limit on an attempt: the driver's deadline is one.
     "sagemaker", sagemaker_runtime, aws_sdk_sagemakerruntime, ENDPOINT_ATTEMPTS_MAX, timeouts().build()
 );
 client!("sqs", sqs, aws_sdk_sqs, ATTEMPTS_MAX, timeouts().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());

@@ -6,9 +6,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use anomaly_aws::clock::{self, Monotonic};
+use anomaly_aws::config::limits;
 use anomaly_aws::event::BatchResponse;
-use anomaly_aws::{clock, telemetry};
+use anomaly_aws::telemetry;
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Config, ModelKind};
@@ -20,12 +23,15 @@ use anomaly_core::wire::{self, Chunk, ChunkV1, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 use anomaly_local::serve::open_model;
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::Cut;
+use anomaly_pipeline::invoke::Driver;
 use anomaly_pipeline::ports::{
     Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
+
+/// How long scoring an event may take.
+const TURN: Duration = Duration::from_secs(60);
 
 /// Run a function's own handler on an event file, without AWS.
 ///
@@ -67,7 +73,7 @@ pub(crate) fn run(args: LocalArgs) -> anyhow::Result<ExitCode> {
     let event = read(&args.event)?;
     let valid: Result<&serde_json::value::RawValue, _> = serde_json::from_str(&event);
     valid.with_context(|| format!("{} is not JSON", args.event.display()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let told = Told::default();
     let answer = runtime.block_on(async {
         match args.function {
@@ -86,8 +92,8 @@ async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<Ba
     let config = config(&args.config)?;
     let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
     let scorer = scorer(&config, args.model.as_deref())?;
-    let cut = Cut { rows_max: config.model.rows_max, groups: config.source.groups() };
-    Ok(lambda_invoke::handle(scorer.as_ref(), told, &decoder, cut, event).await?)
+    let driver = Driver::new(scorer, Monotonic::start(), limits(&config), clock::seed());
+    Ok(lambda_invoke::handle(&driver.turn(TURN), told, &decoder, event).await?)
 }
 
 async fn classify(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
@@ -227,11 +233,6 @@ impl States for LocalStates<'_> {
         told.push(format!("wrote {series}, revision {revision}: {} bytes", state.encode().len()));
         told.extend(transitions.iter().map(|transition| format!("with {}", message::text(transition))));
         Ok(Saved::Written)
-    }
-
-    async fn due(&self, _: Timestamp, _: usize) -> Result<Vec<SeriesId>, Fault> {
-        // A run has one event: a flush finds the states empty.
-        Ok(Vec::new())
     }
 }
 

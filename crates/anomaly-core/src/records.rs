@@ -58,6 +58,13 @@ impl Records {
         &self.entries
     }
 
+    /// The reading at `entry` turned out to be at fault.
+    pub fn reject(&mut self, entry: usize, reject: Box<RejectV1>) {
+        if let Some(place) = self.entries.get_mut(entry) {
+            *place = Decoded::Rejected(reject);
+        }
+    }
+
     /// The entries of each record, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[Decoded]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -145,6 +152,16 @@ mod tests {
         assert_eq!(records.fates(|entry| entry < 2), [Done, Done, Again, Again, Again, Again]);
         assert_eq!(records.fates(|entry| entry != 4), [Done, Done, Done, Again, Rejected, Done]);
         assert_eq!(records.fates(|_| false), [Again, Done, Again, Again, Again, Again], "nothing to hand on");
+    }
+
+    #[test]
+    fn a_reading_that_is_refused_later_counts_as_rejected() {
+        let mut records = records(&["+", "++"]);
+        for entry in [0, 2] {
+            let Decoded::Rejected(reject) = reject(0) else { panic!("a reject") };
+            records.reject(entry, reject);
+        }
+        assert_eq!(records.fates(|_| true), [Fate::Rejected, Fate::Done]);
     }
 
     #[test]

@@ -118,9 +118,24 @@ pub enum Reject {
         /// What the reading has.
         found: usize,
     },
+    /// The model takes its neighbours, and refuses this one.
+    Refused {
+        /// The model's word, cut to 200 characters.
+        said: String,
+    },
 }
 
 impl Reject {
+    /// That the model refuses the reading, and what it `said`.
+    pub fn refused(said: &str) -> Self {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let mut cut: String = said.chars().take(200).map(plain).collect();
+        if said.chars().nth(200).is_some() {
+            cut.push('…');
+        }
+        Reject::Refused { said: cut }
+    }
+
     /// The reason as one short word, for counting.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -143,6 +158,7 @@ impl Reject {
             Reject::LateInputEvent { .. } => "late-input-event",
             Reject::OutOfOrderEvent { .. } => "out-of-order-event",
             Reject::Width { .. } => "width",
+            Reject::Refused { .. } => "refused",
         }
     }
 
@@ -170,7 +186,8 @@ impl Reject {
             | Reject::Expanded { .. }
             | Reject::Depth { .. }
             | Reject::Fields { .. }
-            | Reject::Readings { .. } => return None,
+            | Reject::Readings { .. }
+            | Reject::Refused { .. } => return None,
         })
     }
 }
@@ -210,6 +227,7 @@ impl fmt::Display for Reject {
             Reject::Width { expected, found } => {
                 write!(f, "{found} features where the model takes {expected}")
             }
+            Reject::Refused { said } => write!(f, "the model refuses it: {said}"),
         }
     }
 }

@@ -134,6 +134,13 @@ impl RejectV1 {
             data: Data::of(bytes, REJECT_BYTES_KEPT),
         }
     }
+
+    /// The reject of a `reading` that the model refuses, with what it `said`. Its record's bytes are gone by
+    /// then: what is kept is the reading, as the JSON of [`RowV1`].
+    pub fn refused(said: &str, reading: &Reading) -> Self {
+        let row = RowV1::new(&Scored { reading: reading.clone(), score: None });
+        RejectV1::new(Reject::refused(said), &reading.position, to_json(&row).as_bytes())
+    }
 }
 
 /// A transition on its way to people.

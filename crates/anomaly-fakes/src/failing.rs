@@ -8,10 +8,12 @@ use anomaly_core::classify::SeriesState;
 use anomaly_core::message::Message;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow,
+    TransitionKey, Windows,
 };
 
 /// How a call fails.
@@ -72,6 +74,16 @@ impl<P: Scorer + Sync> Scorer for Failing<P> {
     }
 }
 
+impl<P: Windows + Sync> Windows for Failing<P> {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        self.run(self.inner.load(series)).await
+    }
+
+    async fn save(&self, series: &SeriesId, window: &Window, revision: Option<u64>) -> Result<Saved, Fault> {
+        self.run(self.inner.save(series, window, revision)).await
+    }
+}
+
 impl<P: Queue + Sync> Queue for Failing<P> {
     async fn send(&self, chunk: &Chunk) -> Result<(), Fault> {
         self.run(self.inner.send(chunk)).await
@@ -98,10 +110,6 @@ impl<P: States + Sync> States for Failing<&P> {
         now: Timestamp,
     ) -> Result<Saved, Fault> {
         self.run(self.inner.save(series, state, revision, transitions, now)).await
-    }
-
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
-        self.run(self.inner.due(until, limit)).await
     }
 }
 

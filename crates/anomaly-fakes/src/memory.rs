@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
-use anomaly_core::event_time::Hold;
 use anomaly_core::message::Message;
 use anomaly_core::position::Sequence;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow, Timer,
+    TransitionKey, Windows,
 };
 
 /// A mutex whose holder panicked still holds what it held: tests look at it.
@@ -33,6 +35,70 @@ impl Scorer for SumScorer {
     async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
         let scores: Vec<f64> = rows.iter().map(|row| row.iter().sum()).collect();
         Ok(scores.into())
+    }
+}
+
+/// A timer that stands still until somebody sleeps: then the time is over at once.
+#[derive(Debug, Default)]
+pub struct SkippingTimer {
+    now: Mutex<Duration>,
+    slept: Mutex<Vec<Duration>>,
+}
+
+impl SkippingTimer {
+    /// Lets `time` pass.
+    pub fn pass(&self, time: Duration) {
+        *lock(&self.now) += time;
+    }
+
+    /// The waits that were waited for, in order.
+    pub fn slept(&self) -> Vec<Duration> {
+        lock(&self.slept).clone()
+    }
+}
+
+impl Timer for SkippingTimer {
+    fn now(&self) -> Duration {
+        *lock(&self.now)
+    }
+
+    /// Nothing happens until it is waited for: a deadline beside work that is done first never passes.
+    async fn sleep(&self, wait: Duration) {
+        self.pass(wait);
+        lock(&self.slept).push(wait);
+    }
+}
+
+/// Windows in memory.
+#[derive(Debug, Default)]
+pub struct MemoryWindows {
+    windows: Mutex<BTreeMap<SeriesId, (Vec<u8>, u64)>>,
+}
+
+impl MemoryWindows {
+    /// The encoded window of `series`.
+    pub fn window(&self, series: &SeriesId) -> Option<Vec<u8>> {
+        lock(&self.windows).get(series).map(|(bytes, _)| bytes.clone())
+    }
+}
+
+impl Windows for MemoryWindows {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        let windows = lock(&self.windows);
+        let stored = |(bytes, revision): &(Vec<u8>, u64)| {
+            let window = Window::decode(bytes).ok_or_else(|| Fault::permanent("read a window", "damaged"))?;
+            Ok(StoredWindow { window, revision: *revision })
+        };
+        series.iter().map(|name| windows.get(name).map(stored).transpose()).collect()
+    }
+
+    async fn save(&self, series: &SeriesId, window: &Window, revision: Option<u64>) -> Result<Saved, Fault> {
+        let mut windows = lock(&self.windows);
+        if windows.get(series).map(|(_, stored)| *stored) != revision {
+            return Ok(Saved::Conflict);
+        }
+        windows.insert(series.clone(), (window.encode(), revision.map_or(1, |r| r + 1)));
+        Ok(Saved::Written)
     }
 }
 
@@ -132,16 +198,6 @@ impl States for MemoryTables {
             outbox.entry(TransitionKey::of(transition)).or_insert(row);
         }
         Ok(Saved::Written)
-    }
-
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
-        let states = lock(&self.states);
-        let is_due = |bytes: &[u8]| {
-            let state = SeriesState::decode(bytes).unwrap_or_default();
-            state.hold().and_then(Hold::oldest).is_some_and(|oldest| oldest <= until)
-        };
-        let due = states.iter().filter(|(_, (bytes, _))| is_due(bytes));
-        Ok(due.map(|(series, _)| series.clone()).take(limit).collect())
     }
 }
 

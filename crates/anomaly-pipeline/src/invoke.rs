@@ -1,22 +1,36 @@
 //! Stage one: readings to scored chunks on the queue.
+//!
+//! A good day is one request and its answer. What a bad day brings is met by one file each: [`retry`](RetryPolicy)
+//! asks again within a budget, `split` finds the rows that a model refuses, the [`breaker`](Breaker) leaves an
+//! endpoint alone that is down, and what cannot be scored now is wanted again from the first such reading on.
+
+mod ask;
+mod batches;
+mod breaker;
+mod driver;
+mod entries;
+mod retry;
+mod split;
+mod windows;
+
+use std::borrow::Cow;
 
 use anomaly_core::group::Groups;
-use anomaly_core::reading::Scored;
+use anomaly_core::reading::Reading;
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::settle::{Tally, settle_in_order};
-use anomaly_core::wire::{self, Entry, RowV1};
+use anomaly_core::wire::{self, RejectV1};
 
 use crate::fault::Fault;
-use crate::ports::{Queue, Scorer};
+use crate::ports::{Queue, Scorer, Timer, Windows};
 
-/// How a batch is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Rows per call of the scorer, at least 1.
-    pub rows_max: usize,
-    /// The groups of series into which chunks are divided.
-    pub groups: Groups,
-}
+pub use breaker::{Admission, Breaker, BreakerPolicy, BreakerState};
+pub use driver::{Driver, Effort, Limits, Turn};
+pub use retry::RetryPolicy;
+pub use split::REFUSED_MAX;
+
+use entries::{Lot, Lots, lots};
+use split::Part;
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,98 +41,103 @@ pub struct Invoked {
     pub resume_at: Option<usize>,
     /// Chunks queued.
     pub chunks: usize,
+    /// The readings the model refused, which were handed on as rejects.
+    pub refused: Vec<RejectV1>,
     /// Why records are wanted again; `None` if none are.
     pub fault: Option<Fault>,
 }
 
 /// Scores `records`, which are of one partition and in order, and queues them with the rejects among them.
 ///
-/// Stops at the first failure. The source resumes at the first record of which something was not handed on:
-/// what was handed on beyond it comes again, and `classify` knows it. `scorer` is `None` where rules judge
-/// values and no model is used.
-pub async fn invoke(
-    scorer: Option<&impl Scorer>,
+/// Stops at the first reading that could not be scored: what comes before it is handed on, the rest is wanted
+/// again. The source resumes at the first record of which something was not handed on: what was handed on
+/// beyond it comes again, and `classify` knows it. A reading that the model refuses by itself is handed on as a reject.
+pub async fn invoke<S: Scorer, T: Timer, W: Windows>(
+    turn: &Turn<'_, S, T, W>,
     queue: &impl Queue,
     partition: &str,
     records: &Records,
-    cut: Cut,
 ) -> Invoked {
-    let model = scorer.map_or("none", Scorer::model);
-    let (entries, scoring) = score(scorer, records.entries(), cut.rows_max).await;
-    let packed = wire::chunks(cut.groups, partition, model, &entries);
-    let (chunks, sending) = send(queue, &packed).await;
-
-    let mut handed_on = vec![false; records.entries().len()];
-    packed[..chunks].iter().flat_map(|chunk| &chunk.entries).for_each(|entry| handed_on[*entry] = true);
+    let (lots, scoring) = judge(turn, records.entries()).await;
+    let (handed_on, chunks, sending) =
+        send(queue, turn.driver.limits.groups, partition, &lots.lots, records.entries().len()).await;
+    let refused: Vec<_> = lots.refused.into_iter().filter(|(entry, _)| handed_on[*entry]).collect();
+    let mut records = Cow::Borrowed(records);
+    for (entry, reject) in &refused {
+        records.to_mut().reject(*entry, reject.clone());
+    }
     let mut fates = records.fates(|entry| handed_on[entry]);
     let resume_at = settle_in_order(&mut fates);
-    Invoked { tally: Tally::of(records.len(), &fates), resume_at, chunks, fault: sending.or(scoring) }
+    Invoked {
+        tally: Tally::of(records.len(), &fates),
+        resume_at,
+        chunks,
+        refused: refused.into_iter().map(|(_, reject)| *reject).collect(),
+        fault: sending.or(scoring),
+    }
 }
 
-/// The entries up to the first row that could not be scored, and why it could not.
-async fn score(
-    scorer: Option<&impl Scorer>,
+/// The entries up to the first reading that could not be scored, and why it could not.
+async fn judge<S: Scorer, T: Timer, W: Windows>(
+    turn: &Turn<'_, S, T, W>,
     decoded: &[Decoded],
-    rows_max: usize,
-) -> (Vec<Entry>, Option<Fault>) {
-    let rows: Vec<&[f64]> = decoded
-        .iter()
-        .filter_map(|entry| match entry {
-            Decoded::Reading(reading) => Some(reading.features.as_slice()),
-            Decoded::Rejected(_) => None,
-        })
-        .collect();
-    let (scores, fault) = match scorer {
-        Some(scorer) => score_rows(scorer, &rows, rows_max).await,
-        None => (vec![None; rows.len()], None),
+) -> (Lots, Option<Fault>) {
+    let Some(scorer) = &turn.driver.scorer else {
+        return (lots(decoded, "none", |_| false, Vec::new()), None);
     };
-    let mut scores = scores.into_iter();
-    let entry = |entry: &Decoded| match entry {
-        Decoded::Reading(reading) => {
-            let score = scores.next()?;
-            Some(Entry::Row(RowV1::new(&Scored { reading: reading.clone(), score })))
-        }
-        Decoded::Rejected(reject) => Some(Entry::Reject(reject.clone())),
+    let readings: Vec<&Reading> = decoded.iter().filter_map(reading).collect();
+    let (rows, fault) = match rows(turn, &readings).await {
+        Ok(rows) => (rows, None),
+        Err(fault) => (Vec::new(), Some(fault)),
     };
-    (decoded.iter().map_while(entry).collect(), fault)
+    let given: Vec<&[f64]> = rows.iter().flatten().map(AsRef::as_ref).collect();
+    let part = match fault {
+        None => turn.score(scorer, &given).await,
+        Some(fault) => Part::failed(fault),
+    };
+    // Without rows for want of windows, every reading counts as having one that was not scored.
+    let has_row = |index: usize| rows.get(index).is_none_or(Option::is_some);
+    (lots(decoded, scorer.model(), has_row, part.outcomes), part.fault)
 }
 
-async fn score_rows(
-    scorer: &impl Scorer,
-    rows: &[&[f64]],
-    rows_max: usize,
-) -> (Vec<Option<f64>>, Option<Fault>) {
-    let mut scores = Vec::with_capacity(rows.len());
-    while scores.len() < rows.len() {
-        let rest = &rows[scores.len()..];
-        let batch = &rest[..rest.len().min(rows_max.max(1))];
-        let batch = &batch[..scorer.fit(batch).clamp(1, batch.len())];
-        match scorer.score(batch).await.and_then(|answer| check(scorer.model(), batch.len(), answer.scores)) {
-            Ok(answer) => scores.extend(answer.into_iter().map(Some)),
-            Err(fault) => return (scores, Some(fault)),
+fn reading(entry: &Decoded) -> Option<&Reading> {
+    match entry {
+        Decoded::Reading(reading) => Some(reading),
+        Decoded::Rejected(_) => None,
+    }
+}
+
+/// What the model is to be given for each reading: its features, or those of the last readings up to it.
+async fn rows<'r, S, T: Timer, W: Windows>(
+    turn: &Turn<'_, S, T, W>,
+    readings: &[&'r Reading],
+) -> Result<Vec<Option<Cow<'r, [f64]>>>, Fault> {
+    if turn.driver.shingle <= 1 {
+        return Ok(readings.iter().map(|reading| Some(Cow::Borrowed(&*reading.features))).collect());
+    }
+    let rows = turn.windowed(readings).await?;
+    Ok(rows.into_iter().map(|row| row.map(Cow::Owned)).collect())
+}
+
+/// Sends in order up to the first failure: which of the `entries` entries were sent, in how many chunks, and why
+/// no more.
+async fn send(
+    queue: &impl Queue,
+    groups: Groups,
+    partition: &str,
+    lots: &[Lot],
+    entries: usize,
+) -> (Vec<bool>, usize, Option<Fault>) {
+    let (mut handed_on, mut first, mut sent) = (vec![false; entries], 0, 0);
+    for lot in lots {
+        for chunk in wire::chunks(groups, partition, &lot.model, &lot.entries) {
+            if let Err(fault) = queue.send(&chunk).await {
+                return (handed_on, sent, Some(fault));
+            }
+            chunk.entries.iter().for_each(|entry| handed_on[first + entry] = true);
+            sent += 1;
         }
+        first += lot.entries.len();
     }
-    (scores, None)
-}
-
-/// One finite score per row, or no score at all is believed: a score must never stand beside the wrong row.
-fn check(model: &str, rows: usize, scores: Vec<f64>) -> Result<Vec<f64>, Fault> {
-    let fault = |detail: String| Fault::permanent(format!("read the scores of {model}"), detail);
-    if scores.len() != rows {
-        return Err(fault(format!("{} scores for {rows} rows", scores.len())));
-    }
-    match scores.iter().position(|score| !score.is_finite()) {
-        Some(index) => Err(fault(format!("the score of row {index} is {}", scores[index]))),
-        None => Ok(scores),
-    }
-}
-
-/// Sends in order up to the first failure: how many chunks were sent, and why no more.
-async fn send(queue: &impl Queue, chunks: &[wire::Chunk]) -> (usize, Option<Fault>) {
-    for (index, chunk) in chunks.iter().enumerate() {
-        if let Err(fault) = queue.send(chunk).await {
-            return (index, Some(fault));
-        }
-    }
-    (chunks.len(), None)
+    (handed_on, sent, None)
 }

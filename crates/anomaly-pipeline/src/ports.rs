@@ -4,12 +4,14 @@
 //! again after a crash anywhere, so each port says what a second call with the same arguments does.
 
 use std::future::Future;
+use std::time::Duration;
 
 use anomaly_core::alert::{AlertId, Transition};
 use anomaly_core::classify::SeriesState;
 use anomaly_core::message::Message;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_core::wire::{Chunk, RejectV1};
 
 use crate::fault::Fault;
@@ -34,6 +36,20 @@ pub trait Scorer {
     fn score(&self, rows: &[&[f64]]) -> impl Future<Output = Result<Answer, Fault>> + Send;
 }
 
+impl<S: Scorer + Sync> Scorer for &S {
+    fn model(&self) -> &str {
+        (*self).model()
+    }
+
+    fn fit(&self, rows: &[&[f64]]) -> usize {
+        (*self).fit(rows)
+    }
+
+    fn score(&self, rows: &[&[f64]]) -> impl Future<Output = Result<Answer, Fault>> + Send {
+        (*self).score(rows)
+    }
+}
+
 /// What a scorer answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
@@ -48,6 +64,25 @@ impl From<Vec<f64>> for Answer {
     /// Scores of a model that has its name to itself.
     fn from(scores: Vec<f64>) -> Self {
         Answer { scores, variant: None }
+    }
+}
+
+/// Time passing: what back-off, deadlines and the breaker go by. Rules see event time only.
+pub trait Timer {
+    /// How long it is since some fixed moment; never goes back.
+    fn now(&self) -> Duration;
+
+    /// Is ready once `wait` has passed.
+    fn sleep(&self, wait: Duration) -> impl Future<Output = ()> + Send;
+}
+
+impl<T: Timer + Sync> Timer for &T {
+    fn now(&self) -> Duration {
+        (*self).now()
+    }
+
+    fn sleep(&self, wait: Duration) -> impl Future<Output = ()> + Send {
+        (*self).sleep(wait)
     }
 }
 
@@ -94,14 +129,65 @@ pub trait States {
         transitions: &[Transition],
         now: Timestamp,
     ) -> impl Future<Output = Result<Saved, Fault>> + Send;
+}
 
-    /// Series in which readings wait ([`SeriesState::hold`]) whose time is `until` or before, in any order, at
-    /// most `limit`. May name one that has nothing due (any more), and may be some seconds behind.
-    fn due(
+/// A window as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredWindow {
+    /// The window.
+    pub window: Window,
+    /// How often it was written; the condition of the next write.
+    pub revision: u64,
+}
+
+/// The last readings of the series, for models that take several as one row.
+pub trait Windows {
+    /// The windows of `series` (no name twice, any number), in order; `None` for a series never seen. What is
+    /// read is what was last written (strongly consistent).
+    fn load(
         &self,
-        until: Timestamp,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<SeriesId>, Fault>> + Send;
+        series: &[SeriesId],
+    ) -> impl Future<Output = Result<Vec<Option<StoredWindow>>, Fault>> + Send;
+
+    /// Writes `window` if the stored revision is still `revision` (`None`: if there is none).
+    fn save(
+        &self,
+        series: &SeriesId,
+        window: &Window,
+        revision: Option<u64>,
+    ) -> impl Future<Output = Result<Saved, Fault>> + Send;
+}
+
+impl<W: Windows + Sync> Windows for &W {
+    fn load(
+        &self,
+        series: &[SeriesId],
+    ) -> impl Future<Output = Result<Vec<Option<StoredWindow>>, Fault>> + Send {
+        (*self).load(series)
+    }
+
+    fn save(
+        &self,
+        series: &SeriesId,
+        window: &Window,
+        revision: Option<u64>,
+    ) -> impl Future<Output = Result<Saved, Fault>> + Send {
+        (*self).save(series, window, revision)
+    }
+}
+
+/// No windows: for models that take one reading a row. Nothing is ever asked of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoWindows;
+
+impl Windows for NoWindows {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        Ok(vec![None; series.len()])
+    }
+
+    async fn save(&self, _: &SeriesId, _: &Window, _: Option<u64>) -> Result<Saved, Fault> {
+        Ok(Saved::Written)
+    }
 }
 
 /// Keeps rejected records.

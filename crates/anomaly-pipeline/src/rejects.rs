@@ -6,11 +6,11 @@ use anomaly_core::decode::Decoder;
 use anomaly_core::position::Position;
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
-use anomaly_core::wire::RejectV1;
+use anomaly_core::wire::{RejectV1, RowV1};
 
 use crate::fault::Fault;
-use crate::invoke::{Cut, Invoked, invoke};
-use crate::ports::{Queue, Scorer};
+use crate::invoke::{Invoked, Turn, invoke};
+use crate::ports::{Queue, Scorer, Timer, Windows};
 
 /// What goes before the name of a partition whose rejects come again. The series' states then take them for what
 /// they are, readings that are older than what was judged, and judge them late.
@@ -32,12 +32,11 @@ pub struct Redriven {
 /// Decodes `rejects` with the present `decoder`, scores what can be read, and queues it with the position it had.
 ///
 /// The same rejects again are the same chunks again: `classify` recognises them.
-pub async fn redrive(
-    scorer: Option<&impl Scorer>,
+pub async fn redrive<S: Scorer, T: Timer, W: Windows>(
+    turn: &Turn<'_, S, T, W>,
     queue: &impl Queue,
     decoder: &Decoder,
     rejects: Vec<RejectV1>,
-    cut: Cut,
 ) -> Redriven {
     let mut redriven = Redriven::default();
     for (partition, rejects) in by_partition(rejects) {
@@ -57,7 +56,7 @@ pub async fn redrive(
                 Err(why) => redriven.refused.push((reject, why)),
             }
         }
-        let Invoked { resume_at, fault, .. } = invoke(scorer, queue, &name, &records, cut).await;
+        let Invoked { resume_at, fault, .. } = invoke(turn, queue, &name, &records).await;
         redriven.left.extend(readable.split_off(resume_at.unwrap_or(readable.len())));
         redriven.queued.extend(readable);
         redriven.fault = fault;
@@ -75,9 +74,14 @@ fn by_partition(rejects: Vec<RejectV1>) -> BTreeMap<String, Vec<RejectV1>> {
     partitions
 }
 
-/// What the record holds, if none of it is at fault.
+/// What the record holds, if none of it is at fault. Of one that a model refused, its reading was kept.
 fn decode(decoder: &Decoder, partition: &str, reject: &RejectV1) -> Result<Vec<Decoded>, Option<Reject>> {
     let bytes = reject.whole().ok_or(None)?;
+    if let Reject::Refused { .. } = reject.reject {
+        let read = serde_json::from_slice::<RowV1>(&bytes);
+        let row = read.map_err(|error| Some(Reject::Json { detail: error.to_string() }))?;
+        return Ok(vec![Decoded::Reading(row.into_scored(partition).reading)]);
+    }
     let position = Position { partition: partition.to_owned(), ..reject.position() };
     let mut records = Records::default();
     decoder.record(&bytes, &position, &mut records);

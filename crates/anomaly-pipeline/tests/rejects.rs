@@ -1,18 +1,28 @@
 //! Rejected records come again when they can be read.
 
+use std::time::Duration;
+
 use anomaly_core::config::Input;
 use anomaly_core::decode::Decoder;
-use anomaly_core::group::Groups;
 use anomaly_core::position::{Position, Sequence};
+use anomaly_core::reading::{Reading, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, RejectV1};
 use anomaly_fakes::failing::{Failing, Failure};
-use anomaly_fakes::memory::{MemoryQueue, SumScorer};
-use anomaly_pipeline::invoke::Cut;
+use anomaly_fakes::memory::{MemoryQueue, SkippingTimer, SumScorer};
+use anomaly_pipeline::invoke::{Driver, Limits, RetryPolicy};
+use anomaly_pipeline::ports::Scorer;
 use anomaly_pipeline::rejects::{Redriven, redrive};
 
-const CUT: Cut = Cut { rows_max: 10, groups: Groups::ONE };
+/// Ten rows a request, and nothing is asked twice.
+fn driver<S: Scorer>(scorer: S) -> Driver<S, SkippingTimer> {
+    let retry = RetryPolicy { attempts_max: 1, ..RetryPolicy::USUAL };
+    let limits = Limits { rows_max: 10, retry, ..Limits::default() };
+    Driver::new(Some(scorer), SkippingTimer::default(), limits, 0)
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn decoder() -> Decoder {
     let input = Input {
@@ -54,7 +64,7 @@ fn sequences(rejects: &[RejectV1]) -> Vec<&str> {
 async fn what_can_be_read_now_is_queued_where_it_stood() {
     let queue = MemoryQueue::default();
     let Redriven { queued, refused, left, fault } =
-        redrive(Some(&SumScorer), &queue, &decoder(), rejects(), CUT).await;
+        redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), rejects()).await;
     assert_eq!((sequences(&queued), left, fault), (vec!["7", "9", "2"], vec![], None));
     let why: Vec<_> =
         refused.iter().map(|(r, why)| (r.sequence.as_str(), why.as_ref().map(Reject::as_str))).collect();
@@ -71,11 +81,28 @@ async fn what_can_be_read_now_is_queued_where_it_stood() {
 async fn what_fails_stays_a_reject() {
     for failure in [Failure::Before, Failure::After] {
         let queue = Failing::new(MemoryQueue::default(), &[(1, failure)]);
-        let redriven = redrive(Some(&SumScorer), &queue, &decoder(), rejects(), CUT).await;
+        let redriven = redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), rejects()).await;
         assert_eq!((sequences(&redriven.queued), sequences(&redriven.left)), (vec!["7", "9"], vec!["2"]));
         assert!(redriven.fault.is_some());
     }
     let scorer = Failing::new(SumScorer, &[(0, Failure::Before)]);
-    let redriven = redrive(Some(&scorer), &MemoryQueue::default(), &decoder(), rejects(), CUT).await;
+    let redriven =
+        redrive(&driver(scorer).turn(MINUTE), &MemoryQueue::default(), &decoder(), rejects()).await;
     assert_eq!((redriven.queued.len(), redriven.refused.len(), redriven.left.len()), (0, 1, 4));
+}
+
+/// What a model refused was kept as a reading: it needs no decoding, and a model that takes it scores it.
+#[tokio::test]
+async fn a_reading_that_a_model_refused_is_scored_by_the_next() {
+    let at = Timestamp::from_ms(5).expect("in range");
+    let position = Position { partition: "p".to_owned(), sequence: Sequence::from(4), sub: 1, arrived: at };
+    let series = SeriesId::new("s").expect("a name");
+    let reading = Reading { series, at, features: vec![2.0, 0.5], filled: Vec::new(), position };
+    let queue = MemoryQueue::default();
+    let refused = vec![RejectV1::refused("400: no", &reading)];
+    let redriven = redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), refused).await;
+    assert_eq!((redriven.queued.len(), redriven.refused.len()), (1, 0));
+    let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
+    let row = &chunk.rows[0];
+    assert_eq!((row.sub, row.at_ms, row.features.as_slice(), row.score), (1, at, &[2.0, 0.5][..], Some(2.5)));
 }

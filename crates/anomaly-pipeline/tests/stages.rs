@@ -1,6 +1,7 @@
 //! The three stages over ports in memory: every record one fate, whatever fails and wherever.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use std::sync::Mutex;
 
@@ -16,15 +17,23 @@ use anomaly_core::settle::Tally;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, RejectV1};
 use anomaly_fakes::failing::{Failing, Failure};
-use anomaly_fakes::memory::{MemoryQueue, MemoryTables, RecordingPublisher, SumScorer};
+use anomaly_fakes::memory::{MemoryQueue, MemoryTables, RecordingPublisher, SkippingTimer, SumScorer};
 use anomaly_pipeline::classify::{Classified, classify_chunk};
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::{Cut, Invoked, invoke};
+use anomaly_pipeline::invoke::{BreakerPolicy, Driver, Invoked, Limits, RetryPolicy, invoke};
 use anomaly_pipeline::ports::{Answer, Saved, Scorer, States, Stored};
 use anomaly_pipeline::publish::{publish, sweep};
 
 const PARTITION: &str = "stream/shardId-0";
-const CUT: Cut = Cut { rows_max: 10, groups: Groups::ONE };
+const MINUTE: Duration = Duration::from_secs(60);
+/// Ten rows a request, one at a time, and nothing is asked twice.
+const LIMITS: Limits = Limits {
+    rows_max: 10,
+    in_flight_max: 1,
+    groups: Groups::ONE,
+    retry: RetryPolicy { attempts_max: 1, ..RetryPolicy::USUAL },
+    breaker: BreakerPolicy::USUAL,
+};
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_ms(ms).expect("in range")
@@ -66,8 +75,12 @@ fn records() -> Records {
     (0..63).map(|i| if i % 21 == 5 { reject(i) } else { reading(i, value(i)) }).collect()
 }
 
-async fn run(scorer: &impl Scorer, queue: &impl anomaly_pipeline::ports::Queue) -> Invoked {
-    invoke(Some(scorer), queue, PARTITION, &records(), CUT).await
+async fn run(scorer: &(impl Scorer + Sync), queue: &impl anomaly_pipeline::ports::Queue) -> Invoked {
+    invoke(&driver(scorer).turn(MINUTE), queue, PARTITION, &records()).await
+}
+
+fn driver<S: Scorer>(scorer: S) -> Driver<S, SkippingTimer> {
+    Driver::new(Some(scorer), SkippingTimer::default(), LIMITS, 0)
 }
 
 async fn judge(tables: &MemoryTables, queue: &MemoryQueue) -> Vec<Classified> {
@@ -85,14 +98,8 @@ async fn a_good_day() {
         (MemoryQueue::default(), MemoryTables::default(), RecordingPublisher::default());
     let invoked = run(&SumScorer, &queue).await;
     assert_eq!(invoked.tally, Tally { received: 63, done: 60, rejected: 3, again: 0 });
-    let expected = Classified {
-        received: 63,
-        judged: 60,
-        rejects: 3,
-        anomalous: 9,
-        transitions: 4,
-        ..Classified::default()
-    };
+    let expected =
+        Classified { received: 63, judged: 60, duplicates: 0, rejects: 3, anomalous: 9, transitions: 4 };
     assert_eq!(judge(&tables, &queue).await, [expected]);
     assert_eq!(tables.rejects().len(), 3);
     let published = publish(&tables, &people, &tables.keys(), at(0), at(1000)).await;
@@ -141,34 +148,26 @@ async fn no_call_has_more_rows_than_fit() {
     assert_eq!(*scorer.0.lock().expect("no test panics with it"), [3; 20]);
 }
 
-/// Gives one score too few, or one that is no number.
-struct Wrong(bool);
+/// Gives one score too few.
+struct Short;
 
-impl Scorer for Wrong {
+impl Scorer for Short {
     fn model(&self) -> &str {
-        "wrong"
+        "short"
     }
 
     async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
-        let mut scores = vec![1.0; rows.len()];
-        if self.0 {
-            scores.pop();
-        } else {
-            scores[3] = f64::NAN;
-        }
-        Ok(scores.into())
+        Ok(vec![1.0; rows.len() - 1].into())
     }
 }
 
 #[tokio::test]
 async fn a_wrong_answer_is_no_answer() {
-    for (too_few, detail) in [(true, "9 scores for 10 rows"), (false, "the score of row 3 is NaN")] {
-        let queue = MemoryQueue::default();
-        let invoked = run(&Wrong(too_few), &queue).await;
-        assert_eq!(invoked.resume_at, Some(0));
-        assert_eq!(invoked.fault.map(|f| f.detail), Some(detail.to_owned()));
-        assert!(queue.chunks().is_empty());
-    }
+    let queue = MemoryQueue::default();
+    let invoked = run(&Short, &queue).await;
+    assert_eq!(invoked.resume_at, Some(0));
+    assert_eq!(invoked.fault.map(|f| f.detail), Some("9 scores for 10 rows".to_owned()));
+    assert!(queue.chunks().is_empty());
 }
 
 #[tokio::test]
@@ -182,9 +181,10 @@ async fn the_queue_fails() {
 /// neighbours in the first, which are known by then.
 #[tokio::test]
 async fn the_queue_fails_between_two_groups() {
-    let cut = Cut { groups: Groups::new(3), ..CUT };
+    let limits = Limits { groups: Groups::new(3), ..LIMITS };
+    let driver = Driver::new(Some(SumScorer), SkippingTimer::default(), limits, 0);
     let queue = Failing::new(MemoryQueue::default(), &[(1, Failure::Before)]);
-    let invoked = invoke(Some(&SumScorer), &queue, PARTITION, &records(), cut).await;
+    let invoked = invoke(&driver.turn(MINUTE), &queue, PARTITION, &records()).await;
     assert_eq!(
         (invoked.chunks, invoked.resume_at),
         (1, Some(1)),
@@ -193,7 +193,7 @@ async fn the_queue_fails_between_two_groups() {
     assert_eq!(invoked.tally, Tally { received: 63, done: 1, rejected: 0, again: 62 });
 
     let queue = MemoryQueue::default();
-    let again = invoke(Some(&SumScorer), &queue, PARTITION, &records(), cut).await;
+    let again = invoke(&driver.turn(MINUTE), &queue, PARTITION, &records()).await;
     assert_eq!((again.chunks, again.resume_at, again.tally.again), (2, None, 0));
     let groups: Vec<String> = queue.chunks().into_iter().map(|chunk| chunk.group).collect();
     assert_eq!(groups.len(), 2);
@@ -204,10 +204,11 @@ async fn the_queue_fails_between_two_groups() {
 async fn only_rejects_are_handed_on_too() {
     let queue = MemoryQueue::default();
     let rejects: Records = [reject(1), reject(2)].into_iter().collect();
-    let invoked = invoke(None::<&SumScorer>, &queue, PARTITION, &rejects, CUT).await;
+    let driver = Driver::new(None::<SumScorer>, SkippingTimer::default(), Limits::default(), 0);
+    let invoked = invoke(&driver.turn(MINUTE), &queue, PARTITION, &rejects).await;
     assert_eq!(invoked.tally, Tally { received: 2, done: 0, rejected: 2, again: 0 });
     assert_eq!(queue.chunks().len(), 1);
-    let nothing = invoke(None::<&SumScorer>, &queue, PARTITION, &Records::default(), CUT).await;
+    let nothing = invoke(&driver.turn(MINUTE), &queue, PARTITION, &Records::default()).await;
     assert_eq!((nothing.tally, nothing.chunks), (Tally::default(), 0));
 }
 
@@ -304,10 +305,6 @@ impl States for Behind<'_> {
         now: Timestamp,
     ) -> Result<Saved, Fault> {
         self.0.save(series, state, revision, transitions, now).await
-    }
-
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
-        self.0.due(until, limit).await
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! [`handle`] needs no Lambda around it: tests and `anomaly local invoke` call it with ports of their own.
 
-#[cfg(feature = "aws")]
 pub mod payload;
 
 use anomaly_aws::event::{BatchResponse, EventError};
@@ -10,11 +9,12 @@ use anomaly_aws::kinesis::{self, Partition};
 use anomaly_core::decode::Decoder;
 use anomaly_core::records::Decoded;
 use anomaly_core::settle::Tally;
+use anomaly_core::wire::RejectV1;
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::{Cut, Invoked, invoke};
-use anomaly_pipeline::ports::{Queue, Scorer};
+use anomaly_pipeline::invoke::{Effort, Invoked, Turn, invoke};
+use anomaly_pipeline::ports::{Queue, Scorer, Timer, Windows};
 
-/// Decodes, scores and queues the records of `event`; `scorer` is `None` where rules judge the values.
+/// Decodes, scores and queues the records of `event`.
 ///
 /// Data never makes it fail: a record at fault is handed on with its reason. Only what is wrong on our side or
 /// AWS' is wanted again, from the first record not handed on.
@@ -22,11 +22,10 @@ use anomaly_pipeline::ports::{Queue, Scorer};
 /// # Errors
 /// [`EventError::Unknown`] if `event` is no Kinesis event, [`EventError::WholeBatch`] if what is wanted again
 /// cannot be named.
-pub async fn handle(
-    scorer: Option<&impl Scorer>,
+pub async fn handle<S: Scorer, T: Timer, W: Windows>(
+    turn: &Turn<'_, S, T, W>,
     queue: &impl Queue,
     decoder: &Decoder,
-    cut: Cut,
     event: &str,
 ) -> Result<BatchResponse, EventError> {
     let partitions = kinesis::read(event, decoder)?;
@@ -40,14 +39,15 @@ pub async fn handle(
             continue;
         }
         let Partition { name, records, .. } = partition;
-        let Invoked { tally, resume_at, chunks: sent, fault } =
-            invoke(scorer, queue, name, records, cut).await;
+        let Invoked { tally, resume_at, chunks: sent, refused, fault } =
+            invoke(turn, queue, name, records).await;
+        refused.iter().for_each(log_reject);
         fault.iter().for_each(log_fault);
         total = add(total, tally);
         chunks += sent;
         resume = resume_at.map(|index| (partition, index));
     }
-    log_batch(&partitions, total, chunks);
+    log_batch(&partitions, total, chunks, turn.effort());
     match resume {
         None => Ok(BatchResponse::default()),
         Some((partition, index)) if partitions.len() == 1 => BatchResponse::resume(&partition.names, index),
@@ -67,15 +67,39 @@ fn add(a: Tally, b: Tally) -> Tally {
 }
 
 /// One line a batch.
-fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize) {
+fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize, effort: Effort) {
     let Tally { received, done, rejected, again } = total;
+    let Effort { requests, retries, breaker } = effort;
+    let breaker = breaker.as_str();
     let came: usize = partitions.iter().map(|partition| partition.records.len()).sum();
     assert_eq!((came, received), (received, done + rejected + again), "every record has exactly one fate");
     let partition = partitions.first().map_or("none", |partition| partition.name.as_str());
     if again > 0 {
-        tracing::warn!(received, done, rejected, again, chunks, partition, "batch settled");
+        tracing::warn!(
+            received,
+            done,
+            rejected,
+            again,
+            chunks,
+            requests,
+            retries,
+            breaker,
+            partition,
+            "batch settled"
+        );
     } else {
-        tracing::info!(received, done, rejected, again, chunks, partition, "batch settled");
+        tracing::info!(
+            received,
+            done,
+            rejected,
+            again,
+            chunks,
+            requests,
+            retries,
+            breaker,
+            partition,
+            "batch settled"
+        );
     }
 }
 
@@ -83,11 +107,15 @@ fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize) {
 fn log_rejects(partition: &Partition<'_>) {
     for record in partition.records.entries() {
         if let Decoded::Rejected(reject) = record {
-            let reason = reject.reject.as_str();
-            let (partition, sequence, bytes) = (&reject.partition, reject.sequence.as_str(), reject.bytes);
-            tracing::warn!(reason, partition, sequence, bytes, "record rejected");
+            log_reject(reject);
         }
     }
+}
+
+fn log_reject(reject: &RejectV1) {
+    let reason = reject.reject.as_str();
+    let (partition, sequence, bytes) = (&reject.partition, reject.sequence.as_str(), reject.bytes);
+    tracing::warn!(reason, partition, sequence, bytes, "record rejected");
 }
 
 /// One line a fault: an error if somebody must act, a warning if waiting may help.

@@ -1,12 +1,13 @@
 //! Wiring: logs, configuration, ports, run.
 
-use anomaly_aws::clock;
+use anomaly_aws::clock::{self, Monotonic};
 use anomaly_aws::config::InvokeConfig;
 use anomaly_aws::connect::Connector;
 use anomaly_aws::event::EventError;
 use anomaly_aws::sagemaker::SageMakerScorer;
 use anomaly_aws::sqs::SqsQueue;
 use anomaly_aws::telemetry;
+use anomaly_pipeline::invoke::Driver;
 use lambda_invoke::payload::{self, Payload};
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
@@ -16,18 +17,19 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let lookup = |name: &str| std::env::var(name).ok();
     telemetry::init(lookup);
-    let InvokeConfig { connection, decoder, cut, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
+    let InvokeConfig { connection, decoder, limits, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let queue = SqsQueue::new(&connector, &queue_url);
+    let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed());
 
-    let (scorer, queue, decoder) = (scorer.as_ref(), &queue, &decoder);
+    let (driver, queue, decoder) = (&driver, &queue, &decoder);
     let payload = &Payload::default();
     let handler = service_fn(move |event: LambdaEvent<()>| async move {
-        let scorer = scorer.map(|scorer| scorer.within(clock::budget(event.context.deadline())));
+        let turn = driver.turn(clock::budget(event.context.deadline()));
         let event = payload.take();
         let event = payload::text(&event).map_err(diagnostic)?;
-        lambda_invoke::handle(scorer.as_ref(), queue, decoder, cut, event).await.map_err(diagnostic)
+        lambda_invoke::handle(&turn, queue, decoder, event).await.map_err(diagnostic)
     });
     Runtime::new(handler).layer(payload.clone()).layer(TracingLayer::new()).run().await
 }

@@ -1,19 +1,27 @@
 //! The handler on event files, over ports in memory.
 
+use std::time::Duration;
+
 use anomaly_aws::event::BatchResponse;
 use anomaly_core::config::Config;
 use anomaly_core::decode::Decoder;
-use anomaly_core::group::Groups;
 use anomaly_core::wire::{self, ChunkV1};
 use anomaly_fakes::failing::{Failing, Failure};
-use anomaly_fakes::memory::{MemoryQueue, SumScorer};
-use anomaly_pipeline::invoke::Cut;
+use anomaly_fakes::memory::{MemoryQueue, SkippingTimer, SumScorer};
+use anomaly_pipeline::invoke::{Driver, Limits, RetryPolicy};
+use anomaly_pipeline::ports::Scorer;
 use expect_test::{Expect, expect};
 use lambda_invoke::handle;
 
 const KINESIS: &str = include_str!("../../../events/kinesis.json");
 const BAD: &str = include_str!("../../../events/kinesis-bad.json");
-const CUT: Cut = Cut { rows_max: 5, groups: Groups::ONE };
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Five rows a request, and nothing is asked twice.
+fn driver<S: Scorer>(scorer: Option<S>) -> Driver<S, SkippingTimer> {
+    let retry = RetryPolicy { attempts_max: 1, ..RetryPolicy::USUAL };
+    Driver::new(scorer, SkippingTimer::default(), Limits { rows_max: 5, retry, ..Limits::default() }, 0)
+}
 
 fn decoder() -> Decoder {
     let config = Config::from_toml(include_str!("../../../events/anomaly.toml")).expect("a valid file");
@@ -32,7 +40,8 @@ fn check(response: &BatchResponse, expected: Expect) {
 #[tokio::test]
 async fn a_batch_is_scored_and_queued() {
     let queue = MemoryQueue::default();
-    let response = handle(Some(&SumScorer), &queue, &decoder(), CUT, KINESIS).await.expect("handled");
+    let response =
+        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), KINESIS).await.expect("handled");
     check(&response, expect![[r#"{"batchItemFailures":[]}"#]]);
     let [chunk] = &chunks(&queue)[..] else { panic!("one chunk") };
     assert_eq!((chunk.partition.as_str(), chunk.rows.len()), ("records/shardId-000000000000", 12));
@@ -44,7 +53,7 @@ async fn a_batch_is_scored_and_queued() {
 #[tokio::test]
 async fn without_a_model_rows_have_no_score() {
     let queue = MemoryQueue::default();
-    let response = handle(None::<&SumScorer>, &queue, &decoder(), CUT, KINESIS).await;
+    let response = handle(&driver(None::<SumScorer>).turn(MINUTE), &queue, &decoder(), KINESIS).await;
     assert_eq!(response, Ok(BatchResponse::default()));
     assert!(chunks(&queue)[0].rows.iter().all(|row| row.score.is_none()));
 }
@@ -52,7 +61,8 @@ async fn without_a_model_rows_have_no_score() {
 #[tokio::test]
 async fn records_at_fault_never_fail_the_batch() {
     let queue = MemoryQueue::default();
-    let response = handle(Some(&SumScorer), &queue, &decoder(), CUT, BAD).await.expect("handled");
+    let response =
+        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), BAD).await.expect("handled");
     check(&response, expect![[r#"{"batchItemFailures":[]}"#]]);
     let [chunk] = &chunks(&queue)[..] else { panic!("one chunk") };
     let rejects: Vec<_> = chunk.rejects.iter().map(|r| (r.sequence.as_str(), r.reject.as_str())).collect();
@@ -78,20 +88,22 @@ async fn records_at_fault_never_fail_the_batch() {
 async fn a_failing_endpoint_stops_it_at_the_first_row_not_scored() {
     let queue = MemoryQueue::default();
     let scorer = Failing::new(SumScorer, &[(1, Failure::Before)]);
-    let response = handle(Some(&scorer), &queue, &decoder(), CUT, KINESIS).await.expect("handled");
+    let response =
+        handle(&driver(Some(scorer)).turn(MINUTE), &queue, &decoder(), KINESIS).await.expect("handled");
     check(
         &response,
         expect![[
             r#"{"batchItemFailures":[{"itemIdentifier":"49600000000000000000000000000000000000000000000000002079"}]}"#
         ]],
     );
-    assert_eq!(chunks(&queue)[0].rows.len(), CUT.rows_max);
+    assert_eq!(chunks(&queue)[0].rows.len(), 5);
 }
 
 #[tokio::test]
 async fn a_queue_that_refuses_keeps_all_of_it_even_the_rejects() {
     let queue = Failing::new(MemoryQueue::default(), &[(0, Failure::After)]);
-    let response = handle(Some(&SumScorer), &queue, &decoder(), CUT, BAD).await.expect("handled");
+    let response =
+        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), BAD).await.expect("handled");
     check(
         &response,
         expect![[
@@ -104,7 +116,8 @@ async fn a_queue_that_refuses_keeps_all_of_it_even_the_rejects() {
 async fn a_failure_that_cannot_be_named_is_the_whole_batch() {
     let event = r#"{"Records":[{"eventSource":"aws:kinesis"}]}"#;
     let queue = Failing::new(MemoryQueue::default(), &[(0, Failure::Before)]);
-    let error = handle(Some(&SumScorer), &queue, &decoder(), CUT, event).await.expect_err("no name");
+    let error =
+        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), event).await.expect_err("no name");
     expect!["all of the batch is wanted again: the first record wanted again has no sequence number, nor has any before it"]
         .assert_eq(&error.to_string());
 }
@@ -115,13 +128,15 @@ async fn shards_in_one_batch_are_done_together_or_not_at_all() {
     let second = KINESIS.rfind("shardId-000000000000").expect("a shard");
     let event = format!("{}shardId-000000000001{}", &KINESIS[..second], &KINESIS[second + 20..]);
     let queue = MemoryQueue::default();
-    let response = handle(Some(&SumScorer), &queue, &decoder(), CUT, &event).await;
+    let response = handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), &event).await;
     assert_eq!(response, Ok(BatchResponse::default()));
     assert_eq!(queue.chunks().len(), 2);
 
     for call in 0..2 {
         let queue = Failing::new(MemoryQueue::default(), &[(call, Failure::Before)]);
-        let error = handle(Some(&SumScorer), &queue, &decoder(), CUT, &event).await.expect_err("two shards");
+        let error = handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), &event)
+            .await
+            .expect_err("two shards");
         expect![
             "all of the batch is wanted again: it mixes shards, whose sequence numbers have no common order"
         ]
@@ -133,7 +148,9 @@ async fn shards_in_one_batch_are_done_together_or_not_at_all() {
 async fn another_functions_event_is_refused() {
     let sqs = include_str!("../../../events/sqs.json");
     let queue = MemoryQueue::default();
-    let error = handle(Some(&SumScorer), &queue, &decoder(), CUT, sqs).await.expect_err("not Kinesis");
+    let error = handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), sqs)
+        .await
+        .expect_err("not Kinesis");
     expect![[r#"this function takes an event of a Kinesis stream, and the event has records of "aws:sqs""#]]
         .assert_eq(&error.to_string());
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anomaly_aws::clock::{self, Monotonic};
 use anomaly_aws::config::{Connection, InvokeConfig};
 use anomaly_aws::connect::Connector;
 use anomaly_aws::dynamodb::DynamoRejects;
@@ -14,6 +15,7 @@ use anomaly_aws::sqs::SqsQueue;
 use anomaly_core::config::Config;
 use anomaly_core::names;
 use anomaly_core::wire::RejectV1;
+use anomaly_pipeline::invoke::Driver;
 use anomaly_pipeline::rejects::{Redriven, redrive as put_in};
 use anyhow::{Context, bail};
 
@@ -59,14 +61,14 @@ pub(super) fn redrive(
         names::QUEUE_URL => Some(queue.to_owned()),
         _ => lookup(name),
     };
-    let InvokeConfig { connection, decoder, cut, endpoint, queue_url } =
+    let InvokeConfig { connection, decoder, limits, endpoint, queue_url } =
         InvokeConfig::from_env(given).context(KEYS)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
-    let scorer = scorer.as_ref().map(|scorer| scorer.within(SCORING_MAX));
+    let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed());
     let (queue, table) = (SqsQueue::new(&connector, &queue_url), DynamoRejects::new(&connector, table));
     let redriven = runtime()?.block_on(async {
-        let redriven = put_in(scorer.as_ref(), &queue, &decoder, rejects, cut).await;
+        let redriven = put_in(&driver.turn(SCORING_MAX), &queue, &decoder, rejects).await;
         for reject in &redriven.queued {
             table.forget(reject).await?;
         }

@@ -99,6 +99,18 @@ impl Cloud {
         Ok(())
     }
 
+    /// What the secret `id` holds.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn secret(&self, id: &str) -> Result<String> {
+        let body = serde_json::to_vec(&serde_json::json!({ "SecretId": id }))?;
+        let answer = self.http.ask(&self.url, "secretsmanager.GetSecretValue", body).await?;
+        ensure!(answer.status == 200, "secret {id}: {}", text(&answer));
+        let answer: Value = serde_json::from_slice(&answer.body)?;
+        Ok(answer["SecretString"].as_str().context("a secret of text")?.to_owned())
+    }
+
     async fn s3(&self, method: &str, path: &str, bytes: Vec<u8>) -> Result<Answer> {
         let answer = self.http.send(method, &format!("{}/{path}", self.url), "s3", bytes).await?;
         ensure!(answer.status == 200, "{method} {path}: {} {}", answer.status, text(&answer));

@@ -51,10 +51,37 @@ impl Http {
     /// # Errors
     /// When nothing answers.
     pub async fn send(&self, method: &str, url: &str, service: &str, body: Vec<u8>) -> Result<Answer> {
+        self.send_with(method, url, &[("authorization", &authorization(service))], body).await
+    }
+
+    /// Has `target`, `SERVICE.Operation`, done in AWS' JSON protocol, where a header names the operation.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn ask(&self, url: &str, target: &str, body: Vec<u8>) -> Result<Answer> {
+        let service = target.split('.').next().unwrap_or_default();
+        let headers = [
+            ("authorization", authorization(service)),
+            ("x-amz-target", target.to_owned()),
+            ("content-type", "application/x-amz-json-1.1".to_owned()),
+        ];
+        self.send_with("POST", url, &headers.each_ref().map(|(name, value)| (*name, value.as_str())), body)
+            .await
+    }
+
+    async fn send_with(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Answer> {
         let mut request = Request::new(SdkBody::from(body));
         request.set_method(method).context("method")?;
         request.set_uri(url).with_context(|| url.to_owned())?;
-        request.headers_mut().insert("authorization", authorization(service));
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, (*value).to_owned());
+        }
         let response = self.connector.call(request).await.with_context(|| format!("{method} {url}"))?;
         let status = response.status().as_u16();
         let function_error = response.headers().get("x-amz-function-error").map(str::to_owned);

@@ -33,6 +33,24 @@ shards = 2
 retention = "24h"
 "#;
 
+/// `[source]` in every kind and form there is, each with the name of its file.
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn sources() -> Result<Vec<(String, String)>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/anomaly-provision/tests/sources");
+    let paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let tomls = paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    let mut sources = tomls
+        .map(|path| {
+            let name = path.file_stem().context("a file has a name")?.to_string_lossy().into_owned();
+            Ok((name, format!("{ENDPOINT}{}", std::fs::read_to_string(path)?)))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    sources.sort();
+    Ok(sources)
+}
+
 /// The pipeline as plain CloudFormation, as text.
 ///
 /// # Errors
@@ -74,9 +92,15 @@ impl Template {
         written(&self.properties(logical)["Environment"]["Variables"][name])
     }
 
-    /// What the role `logical` may do.
+    /// The parameter `logical`, `null` if there is none.
+    pub fn parameter(&self, logical: &str) -> &Value {
+        &self.0["Parameters"][logical]
+    }
+
+    /// What the role or the managed policy `logical` allows.
     pub fn permissions(&self, logical: &str) -> Vec<Permission> {
-        let policies = self.properties(logical)["Policies"].as_sequence().into_iter().flatten();
+        let properties = self.properties(logical);
+        let policies = properties["Policies"].as_sequence().into_iter().flatten().chain([properties]);
         let statements =
             policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"])).collect::<Vec<_>>();
         statements.into_iter().flat_map(permissions).collect()

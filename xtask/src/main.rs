@@ -11,6 +11,7 @@ mod python;
 mod realtime;
 mod record;
 mod render;
+mod sim;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +34,8 @@ enum Task {
     Render(render::Args),
     /// Record the example series.
     Record(record::Args),
+    /// Run the simulation: thousands of worlds in which everything fails.
+    Sim(sim::Args),
     /// Measure, and say how it was measured.
     Bench(bench::Args),
 }
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Task::Lint(args) => lint::run(&args),
         Task::Render(args) => render::run(&args),
         Task::Record(args) => record::run(&args),
+        Task::Sim(args) => sim::run(&args),
         Task::Bench(args) => bench::run(&args),
     }
 }

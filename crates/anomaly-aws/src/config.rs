@@ -3,8 +3,10 @@
 use std::fmt;
 
 use anomaly_core::classify::Policy;
-use anomaly_core::config::{Config, ContentType, Model, ModelKind};
+use anomaly_core::config::{Config, Model, ModelKind};
 use anomaly_core::decode::Decoder;
+use anomaly_core::exchange::{Encoder, InferenceId, Reader};
+use anomaly_core::fields::display_name;
 use anomaly_core::names;
 use anomaly_pipeline::invoke::Limits;
 
@@ -55,12 +57,50 @@ pub struct InvokeConfig {
 }
 
 /// A SageMaker endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// Its name.
     pub name: String,
-    /// What it is sent.
-    pub content_type: ContentType,
+    /// How rows are put to it.
+    pub encoder: Encoder,
+    /// How scores are read from its answers.
+    pub reader: Reader,
+    /// What else a request says.
+    pub options: InvokeOptions,
+}
+
+/// What a request says beside its body; absent: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InvokeOptions {
+    /// The production variant to ask.
+    pub target_variant: Option<String>,
+    /// The model to ask of a multi-model endpoint.
+    pub target_model: Option<String>,
+    /// The inference component to ask.
+    pub inference_component: Option<String>,
+    /// What the container is told.
+    pub custom_attributes: Option<String>,
+    /// The request's name in the endpoint's data capture.
+    pub inference_id: Option<InferenceId>,
+}
+
+impl Endpoint {
+    /// The endpoint `name`, spoken to as `model` says, with rows of the features of these names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with `model`, a sentence each; nothing, if its configuration was checked.
+    pub fn new(name: String, model: &Model, features: &[String]) -> Result<Self, Vec<String>> {
+        let (encoder, reader) = (Encoder::new(model, features)?, Reader::new(model)?);
+        let inference_id = model.inference_id.as_deref().map(InferenceId::parse).transpose();
+        let options = InvokeOptions {
+            target_variant: model.target_variant.clone(),
+            target_model: model.target_model.clone(),
+            inference_component: model.inference_component.clone(),
+            custom_attributes: model.custom_attributes.clone(),
+            inference_id: inference_id.map_err(|problem| vec![format!("model.inference_id: {problem}")])?,
+        };
+        Ok(Endpoint { name, encoder, reader, options })
+    }
 }
 
 /// What `classify` needs to know.
@@ -274,12 +314,16 @@ impl<'l> Env<'l> {
         self.problems.push(format!("{}: {problem}", names::ANOMALY_CONFIG));
     }
 
+    fn problems_of(&mut self, problems: Vec<String>) {
+        problems.iter().for_each(|problem| self.problem(problem));
+    }
+
     fn config(&mut self) -> Option<Config> {
         let json = self.required(names::ANOMALY_CONFIG)?;
         match Config::from_json(&json) {
             Ok(config) => Some(config),
             Err(error) => {
-                error.problems.iter().for_each(|problem| self.problem(problem));
+                self.problems_of(error.problems);
                 None
             }
         }
@@ -301,7 +345,10 @@ impl<'l> Env<'l> {
             ModelKind::Endpoint => {
                 let name = (self.lookup)(names::ENDPOINT_NAME).filter(|name| !name.is_empty());
                 let name = name.or_else(|| model.endpoint.clone())?;
-                Some(Some(Endpoint { name, content_type: model.content_type }))
+                let features: Vec<String> =
+                    config.as_ref()?.input.features.iter().map(|f| display_name(f)).collect();
+                let endpoint = Endpoint::new(name, model, &features);
+                Some(Some(endpoint.map_err(|problems| self.problems_of(problems)).ok()?))
             }
             ModelKind::Embedded => {
                 self.problem(

@@ -14,6 +14,7 @@ pub mod event;
 #[cfg(feature = "connect")]
 mod fault;
 pub mod kinesis;
+pub mod metrics;
 #[cfg(feature = "sagemaker")]
 pub mod sagemaker;
 #[cfg(feature = "sns")]

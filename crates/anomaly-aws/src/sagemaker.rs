@@ -2,21 +2,19 @@
 
 use std::fmt::Write as _;
 
-use anomaly_core::config::ContentType;
+use anomaly_core::exchange::Blame;
 use anomaly_pipeline::fault::{Fault, FaultKind};
 use anomaly_pipeline::ports::{Answer, Scorer};
 use aws_sdk_sagemakerruntime::Client;
+use aws_sdk_sagemakerruntime::error::ProvideErrorMetadata;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
-use serde::Deserialize;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 
 use crate::config::Endpoint;
 use crate::connect::Connector;
 use crate::fault::fault;
-
-/// The largest request, in bytes: the service takes 6,291,456 (SageMaker Runtime API reference,
-/// `InvokeEndpoint`), and answers are as limited.
-const BODY_BYTES_MAX: usize = 5_000_000;
 
 /// An endpoint of SageMaker, or of `anomaly serve`.
 #[derive(Clone, Debug)]
@@ -31,24 +29,30 @@ impl SageMakerScorer {
         SageMakerScorer { client: connector.sagemaker_runtime(), endpoint }
     }
 
-    async fn invoke(&self, body: String) -> Result<Answer, Fault> {
-        let operation = || format!("invoke endpoint {}", self.endpoint.name);
+    async fn invoke(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
+        let Endpoint { name, encoder, reader, options } = &self.endpoint;
+        let operation = || format!("invoke endpoint {name}");
+        let body = encoder.encode(rows).map_err(|error| Fault::refused(operation(), error))?;
         let request = self
             .client
             .invoke_endpoint()
-            .endpoint_name(&self.endpoint.name)
-            .content_type(self.endpoint.content_type.as_str())
-            .accept("application/json")
+            .endpoint_name(name)
+            .content_type(encoder.content_type())
+            .accept(reader.accept())
+            .set_target_variant(options.target_variant.clone())
+            .set_target_model(options.target_model.clone())
+            .set_inference_component_name(options.inference_component.clone())
+            .set_custom_attributes(options.custom_attributes.clone())
+            .set_inference_id(options.inference_id.as_ref().map(|id| id.of(&body)))
             .body(Blob::new(body));
-        let answer = request.send().await.map_err(|error| {
-            let fault = fault(operation(), &error);
-            match error.as_service_error() {
-                Some(error) => of_the_model(fault, error),
-                None => fault,
+        let answer = request.send().await.map_err(|error| refined(fault(operation(), &error), &error))?;
+        let body = answer.body.as_ref().map_or(&[][..], Blob::as_ref);
+        let scores = reader.read(answer.content_type.as_deref(), body, rows.len()).map_err(|error| {
+            match error.blame {
+                Blame::Row(_) => Fault::refused(operation(), error),
+                Blame::Answer => Fault::permanent(operation(), error),
             }
         })?;
-        let body = answer.body.unwrap_or_else(|| Blob::new(Vec::new()));
-        let scores = scores(body.as_ref()).map_err(|detail| Fault::permanent(operation(), detail))?;
         Ok(Answer { scores, variant: answer.invoked_production_variant })
     }
 }
@@ -58,99 +62,79 @@ impl Scorer for SageMakerScorer {
         &self.endpoint.name
     }
 
+    fn fit(&self, rows: &[&[f64]]) -> usize {
+        self.endpoint.encoder.fit(rows)
+    }
+
     async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
-        let mut all = Answer { scores: Vec::with_capacity(rows.len()), variant: None };
-        for body in bodies(rows, self.endpoint.content_type, BODY_BYTES_MAX) {
-            // Boxed, for the compiler's sake: the SDK's futures are deep, and so would be all around them.
-            let Answer { scores, variant } = Box::pin(self.invoke(body)).await?;
-            all.scores.extend(scores);
-            all.variant = variant;
-        }
-        Ok(all)
+        // Boxed, for the compiler's sake: the SDK's futures are deep, and so would be all around them.
+        Box::pin(self.invoke(rows)).await
     }
 }
 
-/// A container that fails with a status of 500 or more, or that could not be reached (0), may be well again;
-/// one that refuses the rows with 400 will refuse them again. Both are a `ModelError` with HTTP 424.
-fn of_the_model(mut fault: Fault, error: &InvokeEndpointError) -> Fault {
-    if let InvokeEndpointError::ModelError(error) = error {
-        let status = error.original_status_code().unwrap_or(0);
-        fault.kind = if status == 0 || status >= 500 { FaultKind::Transient } else { FaultKind::Permanent };
-        let said = error.original_message().unwrap_or("nothing");
-        let _ = write!(fault.detail, "; the container answered {status}: {said}");
+/// What only this service means by its errors.
+fn refined(mut fault: Fault, error: &SdkError<InvokeEndpointError, HttpResponse>) -> Fault {
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    match error.as_service_error() {
+        Some(InvokeEndpointError::ModelError(of_model)) => {
+            let status = of_model.original_status_code().unwrap_or(0);
+            fault.kind = of_the_container(status);
+            let said = of_model.original_message().unwrap_or("nothing");
+            // Text takes whatever is written to it.
+            let _ = write!(fault.detail, "; the container answered {status}: {said}");
+        }
+        Some(other) if status == 413 || is_about_the_body(other) => fault.kind = FaultKind::Refused,
+        _ => {}
     }
     fault
 }
 
-/// The rows as requests, each of at most `bytes_max` bytes where a row is no longer than that.
+/// What a container means that answered `status`, all of which arrive as a `ModelError` with HTTP 424.
 ///
-/// Numbers are the shortest that read back to the same 64 bits.
-fn bodies(rows: &[&[f64]], content_type: ContentType, bytes_max: usize) -> Vec<String> {
-    let (head, between, tail) = match content_type {
-        ContentType::Csv => ("", "\n", ""),
-        ContentType::Json => (r#"{"instances":["#, ",", "]}"),
-    };
-    let mut bodies: Vec<String> = Vec::new();
-    for row in rows {
-        let numbers = row.iter().map(|number| format!("{number:?}")).collect::<Vec<_>>().join(",");
-        let row = match content_type {
-            ContentType::Csv => numbers,
-            ContentType::Json => format!(r#"{{"features":[{numbers}]}}"#),
-        };
-        match bodies.last_mut() {
-            Some(body) if body.len() + between.len() + row.len() + tail.len() <= bytes_max => {
-                body.push_str(between);
-                body.push_str(&row);
-            }
-            _ => bodies.push(format!("{head}{row}")),
-        }
+/// What could not be reached (0) or failed may be well again, but not what does not know this kind of request;
+/// any other refusal is of the rows: they are too many or too large (413), or one of them is not to its liking.
+fn of_the_container(status: i32) -> FaultKind {
+    match status {
+        429 => FaultKind::Throttled,
+        408 | 425 => FaultKind::Transient,
+        401 | 403..=407 | 410 | 415 => FaultKind::Permanent,
+        400..=499 => FaultKind::Refused,
+        ..=0 | 500.. => FaultKind::Transient,
+        1..=399 => FaultKind::Permanent,
     }
-    bodies.iter_mut().for_each(|body| body.push_str(tail));
-    bodies
 }
 
-/// The scores of `{"scores":[{"score":0.02},{"score":0.25}]}` (SageMaker developer guide, "RCF Response
-/// Formats"), to the bit.
-fn scores(body: &[u8]) -> Result<Vec<f64>, String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        scores: Vec<Score>,
-    }
-    #[derive(Deserialize)]
-    struct Score {
-        score: f64,
-    }
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer is not {{\"scores\":[{{\"score\":x}}]}}: {error}"))?;
-    Ok(answer.scores.iter().map(|score| score.score).collect())
+/// The service's own check of the request: "Value at 'body' failed to satisfy constraint: Member must have length
+/// less than or equal to 6291456". The same code stands for an endpoint that does not exist.
+fn is_about_the_body(error: &InvokeEndpointError) -> bool {
+    let is_validation = matches!(error.code(), Some("ValidationError" | "ValidationException"));
+    is_validation && error.message().is_some_and(|message| message.contains("'body'"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
-    fn requests_stay_below_the_limit_and_hold_every_row() {
-        let rows: [&[f64]; 3] = [&[1.0, 2.0], &[3.0, 4.0], &[5.0, 6.0]];
-        assert_eq!(bodies(&rows, ContentType::Csv, 15), ["1.0,2.0\n3.0,4.0", "5.0,6.0"]);
-        assert_eq!(bodies(&rows, ContentType::Csv, 14), ["1.0,2.0", "3.0,4.0", "5.0,6.0"]);
-        assert_eq!(bodies(&rows, ContentType::Csv, 1).len(), 3, "a row is never cut");
-        let one = r#"{"instances":[{"features":[1.0,2.0]}]}"#;
-        assert_eq!(bodies(&rows, ContentType::Json, one.len())[0], one);
-        assert_eq!(bodies(&rows, ContentType::Json, 1000).len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn numbers_come_back_to_the_bit(number in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL | proptest::num::f64::ZERO) {
-            let csv = bodies(&[&[number]], ContentType::Csv, 100);
-            prop_assert_eq!(csv[0].parse::<f64>().expect("a number").to_bits(), number.to_bits());
-            let json: serde_json::Value = serde_json::from_str(&bodies(&[&[number]], ContentType::Json, 100)[0]).expect("JSON");
-            let read = json["instances"][0]["features"][0].as_f64().expect("a number");
-            prop_assert_eq!(read.to_bits(), number.to_bits());
-            let answer = format!("{{\"scores\":[{{\"score\":{number:?}}}]}}");
-            prop_assert_eq!(scores(answer.as_bytes()).expect("scores")[0].to_bits(), number.to_bits());
+    fn a_containers_status_says_who_may_cure_it() {
+        for (status, kind) in [
+            (0, FaultKind::Transient),
+            (-1, FaultKind::Transient),
+            (302, FaultKind::Permanent),
+            (400, FaultKind::Refused),
+            (401, FaultKind::Permanent),
+            (403, FaultKind::Permanent),
+            (404, FaultKind::Permanent),
+            (408, FaultKind::Transient),
+            (413, FaultKind::Refused),
+            (415, FaultKind::Permanent),
+            (422, FaultKind::Refused),
+            (429, FaultKind::Throttled),
+            (499, FaultKind::Refused),
+            (500, FaultKind::Transient),
+            (599, FaultKind::Transient),
+        ] {
+            assert_eq!(of_the_container(status), kind, "{status}");
         }
     }
 }

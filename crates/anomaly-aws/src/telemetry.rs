@@ -2,11 +2,14 @@
 
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging at the level of `AWS_LAMBDA_LOG_LEVEL` (which the console and the template set), else of
+use crate::metrics;
+
+/// Starts [`metrics`], and logging at the level of `AWS_LAMBDA_LOG_LEVEL` (which the console and the template set), else of
 /// `RUST_LOG`, else `info`. The runtime's span puts the request id on every line.
 ///
 /// A second call changes nothing.
 pub fn init(lookup: impl Fn(&str) -> Option<String>) {
+    metrics::init(&lookup);
     let names = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"];
     let level = names.into_iter().filter_map(lookup).find_map(|text| level(&text));
     // A subscriber that is there already is a test's or an earlier call's.

@@ -23,7 +23,7 @@ pub use event_time::{EventTime, Untimely};
 pub use hours::Hours;
 pub use input::{Format, Input, Origin};
 pub use m_of_n::MOfN;
-pub use model::{ContentType, Model, ModelKind};
+pub use model::{Direction, Model, ModelKind, Tensor};
 pub use rejects::Rejects;
 pub use rule::{Band, Clear, Method, On, Rule, Severity};
 pub use source::{Auth, Source, SourceKind};
@@ -118,8 +118,8 @@ impl Config {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.input.problems(&mut problems);
-        self.model.problems(&mut problems);
         let names: Vec<String> = self.input.features.iter().map(|f| crate::fields::display_name(f)).collect();
+        self.model.problems(&names, &mut problems);
         for (index, rule) in self.rules.iter().enumerate() {
             rule.problems(index, self.model.kind, &names, &mut problems);
             if self.rules[..index].iter().any(|other| other.name == rule.name) {

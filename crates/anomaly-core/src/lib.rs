@@ -18,6 +18,7 @@ pub mod classify;
 pub mod config;
 pub mod decode;
 pub mod event_time;
+pub mod exchange;
 pub mod fields;
 pub mod group;
 mod hash;

@@ -30,6 +30,18 @@ pub const STATE: &str = "state";
 /// States table: how often the state was written, a number; the optimistic lock.
 pub const REVISION: &str = "revision";
 
+/// States table: present while readings wait in the state ([`crate::event_time::Hold`]): one of
+/// [`HELD_SHARDS`] numbers, as a string; key of the sparse index.
+pub const HELD: &str = "held";
+/// How many values [`HELD`] has: one key of an index takes 1,000 writes a second (DynamoDB developer guide,
+/// "Designing partition keys").
+pub const HELD_SHARDS: usize = 8;
+/// States table: the time of the oldest reading that waits, milliseconds since 1970, a number; sort key of the
+/// sparse index.
+pub const HELD_AT_MS: &str = "held_at_ms";
+/// The sparse index of the states over [`HELD`] and [`HELD_AT_MS`].
+pub const HELD_INDEX: &str = "held";
+
 /// Outbox table: the partition key, the alert's id, a string.
 pub const ALERT: &str = "alert";
 /// Outbox table: the sort key, the transition's number, counting from 1.

@@ -111,6 +111,10 @@ impl<P: States + Sync> States for Failing<&P> {
     ) -> Result<Saved, Fault> {
         self.run(self.inner.save(series, state, revision, transitions, now)).await
     }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        self.run(self.inner.due(until, limit)).await
+    }
 }
 
 impl<P: Rejects + Sync> Rejects for Failing<&P> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
+use anomaly_core::event_time::Hold;
 use anomaly_core::message::Message;
 use anomaly_core::position::Sequence;
 use anomaly_core::reading::SeriesId;
@@ -198,6 +199,16 @@ impl States for MemoryTables {
             outbox.entry(TransitionKey::of(transition)).or_insert(row);
         }
         Ok(Saved::Written)
+    }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        let states = lock(&self.states);
+        let is_due = |bytes: &[u8]| {
+            let state = SeriesState::decode(bytes).unwrap_or_default();
+            state.hold().and_then(Hold::oldest).is_some_and(|oldest| oldest <= until)
+        };
+        let due = states.iter().filter(|(_, (bytes, _))| is_due(bytes));
+        Ok(due.map(|(series, _)| series.clone()).take(limit).collect())
     }
 }
 

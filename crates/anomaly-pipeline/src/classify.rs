@@ -1,11 +1,17 @@
 //! Stage two: a scored chunk to states and transitions.
 
+mod flush;
+mod order;
+
 use anomaly_core::alert::Transition;
-use anomaly_core::classify::{Policy, SeriesState, classify};
+use anomaly_core::classify::{Judgement, Policy, SeriesState, classify};
+use anomaly_core::event_time::Untimeliness;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::rule::Finding;
 use anomaly_core::time::Timestamp;
-use anomaly_core::wire::ChunkV1;
+use anomaly_core::wire::{ChunkV1, RejectV1};
+
+pub use self::flush::{FLUSH_MAX, Flushed, flush};
 
 use crate::fault::Fault;
 use crate::ports::{Rejects, Saved, States, Stored};
@@ -14,17 +20,27 @@ use crate::ports::{Rejects, Saved, States, Stored};
 /// that happen only while a partition is split or a message comes twice, so more than a few is a fault.
 const CONFLICTS_MAX: usize = 5;
 
-/// What became of a chunk. `received == judged + duplicates + rejects`.
+/// What became of a chunk. `received == judged - released + held + duplicates + rejects`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Classified {
     /// Rows and rejects that came.
     pub received: usize,
-    /// Readings judged.
+    /// Readings judged, those released among them.
     pub judged: usize,
+    /// Readings put by to be judged in the order of their times, maybe at once; none without event time.
+    pub held: usize,
+    /// Readings that had been put by, in this chunk or before.
+    pub released: usize,
     /// Readings judged before, by the state's memory.
     pub duplicates: usize,
-    /// Rejects kept.
+    /// Rejects kept: those that came, and the readings dropped.
     pub rejects: usize,
+    /// Readings dropped as early, late or out of order.
+    pub dropped: usize,
+    /// Readings that were not in time or not in order, dropped or moved.
+    pub untimely: Untimeliness,
+    /// The largest watermark of the series that came; `None` without event time.
+    pub watermark: Option<Timestamp>,
     /// Findings that were anomalous.
     pub anomalous: usize,
     /// Transitions written to the outbox.
@@ -57,13 +73,17 @@ pub async fn classify_chunk(
     }
     let loaded = states.load(&names).await?;
     for ((series, rows), stored) in groups.iter().zip(loaded) {
-        let judged = judge_series(states, policy, series, rows, stored, &chunk.model, now).await?;
-        outcome.judged += judged.judged;
-        outcome.duplicates += rows.len() - judged.judged;
-        outcome.anomalous += judged.anomalous;
-        outcome.transitions += judged.transitions.len();
+        let tables = Tables { states, rejects };
+        let judged = judge_series(tables, policy, (series, rows), stored, &chunk.model, now).await?;
+        judged.add_to(&mut outcome);
     }
     Ok(outcome)
+}
+
+/// What a series' readings are written to.
+struct Tables<'t, S, R> {
+    states: &'t S,
+    rejects: &'t R,
 }
 
 /// The readings of each series, in order; the series in the order they first appear.
@@ -79,10 +99,9 @@ fn by_series(rows: impl Iterator<Item = Scored>) -> Vec<(SeriesId, Vec<Scored>)>
 }
 
 async fn judge_series(
-    states: &impl States,
+    Tables { states, rejects }: Tables<'_, impl States, impl Rejects>,
     policy: &Policy,
-    series: &SeriesId,
-    rows: &[Scored],
+    (series, rows): (&SeriesId, &[Scored]),
     mut stored: Option<Stored>,
     model: &str,
     now: Timestamp,
@@ -90,37 +109,74 @@ async fn judge_series(
     for _ in 0..CONFLICTS_MAX {
         let revision = stored.as_ref().map(|s| s.revision);
         let (state, judged) = judge(policy, stored.map(|s| s.state).unwrap_or_default(), rows, model);
-        if judged.judged == 0 {
+        if judged.duplicates == rows.len() {
             return Ok(judged);
+        }
+        if !judged.dropped.is_empty() {
+            // Before the state, which then counts them as seen.
+            rejects.keep(&judged.dropped).await?;
         }
         match states.save(series, &state, revision, &judged.transitions, now).await? {
             Saved::Written => return Ok(judged),
             Saved::Conflict => stored = states.load(std::slice::from_ref(series)).await?.pop().flatten(),
         }
     }
+    Err(contended(series))
+}
+
+fn contended(series: &SeriesId) -> Fault {
     let detail = format!("others wrote it {CONFLICTS_MAX} times meanwhile");
-    Err(Fault::transient(format!("write the state of {series}"), detail))
+    Fault::transient(format!("write the state of {series}"), detail)
 }
 
 /// What came of a series' rows.
 #[derive(Default)]
 struct Judged {
     judged: usize,
+    held: usize,
+    released: usize,
+    duplicates: usize,
+    dropped: Vec<RejectV1>,
+    untimely: Untimeliness,
+    watermark: Option<Timestamp>,
     anomalous: usize,
     transitions: Vec<Transition>,
 }
 
-/// Judges the rows the state has not seen.
+impl Judged {
+    fn add(&mut self, judgement: Judgement) {
+        self.judged += 1;
+        self.anomalous += judgement.findings.iter().filter(|f| matches!(f, Finding::Anomalous(..))).count();
+        self.transitions.extend(judgement.transitions);
+    }
+
+    fn add_to(self, outcome: &mut Classified) {
+        outcome.judged += self.judged;
+        outcome.held += self.held;
+        outcome.released += self.released;
+        outcome.duplicates += self.duplicates;
+        outcome.rejects += self.dropped.len();
+        outcome.dropped += self.dropped.len();
+        outcome.untimely.add(self.untimely);
+        outcome.watermark = outcome.watermark.max(self.watermark);
+        outcome.anomalous += self.anomalous;
+        outcome.transitions += self.transitions.len();
+    }
+}
+
+/// Judges the rows the state has not seen, or puts them by until their time has come.
 fn judge(policy: &Policy, mut state: SeriesState, rows: &[Scored], model: &str) -> (SeriesState, Judged) {
     let mut judged = Judged::default();
+    order::end_if_unwanted(policy, &mut state, rows, &mut judged);
     for row in rows {
         if state.has_seen(&row.reading.position) {
+            judged.duplicates += 1;
             continue;
         }
-        let judgement = classify(policy, &mut state, row, model);
-        judged.judged += 1;
-        judged.anomalous += judgement.findings.iter().filter(|f| matches!(f, Finding::Anomalous(..))).count();
-        judged.transitions.extend(judgement.transitions);
+        match policy.event_time() {
+            None => judged.add(classify(policy, &mut state, row, model)),
+            Some(event_time) => order::admit(policy, event_time, &mut state, row, model, &mut judged),
+        }
     }
     (state, judged)
 }

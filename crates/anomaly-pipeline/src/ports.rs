@@ -129,6 +129,14 @@ pub trait States {
         transitions: &[Transition],
         now: Timestamp,
     ) -> impl Future<Output = Result<Saved, Fault>> + Send;
+
+    /// Series in which readings wait ([`SeriesState::hold`]) whose time is `until` or before, in any order, at
+    /// most `limit`. May name one that has nothing due (any more), and may be some seconds behind.
+    fn due(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SeriesId>, Fault>> + Send;
 }
 
 /// A window as it is stored.

@@ -98,8 +98,14 @@ async fn a_good_day() {
         (MemoryQueue::default(), MemoryTables::default(), RecordingPublisher::default());
     let invoked = run(&SumScorer, &queue).await;
     assert_eq!(invoked.tally, Tally { received: 63, done: 60, rejected: 3, again: 0 });
-    let expected =
-        Classified { received: 63, judged: 60, duplicates: 0, rejects: 3, anomalous: 9, transitions: 4 };
+    let expected = Classified {
+        received: 63,
+        judged: 60,
+        rejects: 3,
+        anomalous: 9,
+        transitions: 4,
+        ..Classified::default()
+    };
     assert_eq!(judge(&tables, &queue).await, [expected]);
     assert_eq!(tables.rejects().len(), 3);
     let published = publish(&tables, &people, &tables.keys(), at(0), at(1000)).await;
@@ -305,6 +311,10 @@ impl States for Behind<'_> {
         now: Timestamp,
     ) -> Result<Saved, Fault> {
         self.0.save(series, state, revision, transitions, now).await
+    }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        self.0.due(until, limit).await
     }
 }
 

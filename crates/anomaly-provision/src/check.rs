@@ -1,6 +1,6 @@
 //! What a valid configuration may say that cannot run on AWS.
 
-use anomaly_core::config::{Config, ModelKind, SourceKind};
+use anomaly_core::config::{Config, ModelKind};
 
 use crate::environment;
 use crate::pipeline::Stage;
@@ -22,7 +22,6 @@ pub(crate) fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     input(config, &mut problems);
     model(config, &mut problems);
-    source(config, &mut problems);
     problems.extend(Stage::ALL.into_iter().filter_map(|stage| too_large(stage, config)));
     problems
 }
@@ -60,13 +59,6 @@ fn model(config: &Config, problems: &mut Vec<String>) {
              1 to {ENDPOINT_CHARS_MAX} letters, digits and hyphens, with a letter or digit at both ends"
         )),
         ModelKind::Endpoint | ModelKind::None => {}
-    }
-}
-
-fn source(config: &Config, problems: &mut Vec<String>) {
-    let source = &config.source;
-    if source.kind != SourceKind::Kinesis || source.arn.is_some() {
-        problems.push("source: only a Kinesis stream that is made can be rendered yet".to_owned());
     }
 }
 

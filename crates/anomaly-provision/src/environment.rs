@@ -1,10 +1,11 @@
 //! The variables each function is given, and how many bytes they can come to.
 
-use anomaly_core::config::Config;
+use anomaly_core::config::{Auth, Config, SourceKind};
 use anomaly_core::names;
 
 use crate::check::ENDPOINT_CHARS_MAX;
 use crate::has_endpoint;
+use crate::pipeline::source::{SECRET_SHA256, SECRET_SHA256_CHARS_MAX};
 use crate::pipeline::{Stage, alerts, scored, tables};
 use crate::value::{Value, reference};
 
@@ -33,7 +34,7 @@ pub(crate) fn of(stage: Stage, config: &Config) -> Vec<Variable> {
             };
             let endpoint = has_endpoint(config).then_some(endpoint);
             let always = [settings(config), filled_in(names::QUEUE_URL, scored::QUEUE)];
-            always.into_iter().chain(endpoint).collect()
+            always.into_iter().chain(endpoint).chain(http_secret(config)).collect()
         }
         Stage::Classify => vec![
             settings(config),
@@ -45,6 +46,16 @@ pub(crate) fn of(stage: Stage, config: &Config) -> Vec<Variable> {
             vec![filled_in(names::OUTBOX_TABLE, tables::OUTBOX), filled_in(names::TOPIC_ARN, alerts::TOPIC)]
         }
     }
+}
+
+fn http_secret(config: &Config) -> Option<Variable> {
+    let source = &config.source;
+    let asks = source.kind == SourceKind::Http && source.auth() == Auth::Secret;
+    asks.then(|| Variable {
+        name: names::HTTP_SECRET_SHA256,
+        value: reference(SECRET_SHA256),
+        value_bytes_max: SECRET_SHA256_CHARS_MAX,
+    })
 }
 
 /// The bytes `variables` can come to, names and values.

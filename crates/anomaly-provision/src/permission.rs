@@ -67,6 +67,16 @@ pub(crate) fn role_trusting(id: String, trust: Value, statements: Vec<Statement>
     )
 }
 
+/// A policy for roles that others bring: what they are allowed here is written here.
+pub(crate) fn managed_policy(id: &'static str, description: &str, statements: Vec<Statement>) -> Resource {
+    let statements = statements.into_iter().map(Statement::into_value).collect();
+    Resource::new(
+        id,
+        "AWS::IAM::ManagedPolicy",
+        map! { "Description": description, "PolicyDocument": document(statements) },
+    )
+}
+
 /// Denies `action` on `resource` to whoever comes without TLS.
 pub(crate) fn deny_without_tls(action: &str, resource: Value) -> Value {
     map! {

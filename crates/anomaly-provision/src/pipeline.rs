@@ -1,4 +1,4 @@
-//! The pipeline's stack: stream, three functions, what lies between them, and the topic.
+//! The pipeline's stack: source, three functions, what lies between them, and the topic.
 //!
 //! Resources stand in the order in which a record meets them. Everything but a function's code is the same in
 //! SAM and in plain CloudFormation: roles and event source mappings are written out in both, because what SAM
@@ -11,17 +11,18 @@ mod dead;
 mod function;
 mod invoke;
 mod publish;
-mod records;
 pub(crate) mod scored;
+pub(crate) mod source;
 pub(crate) mod tables;
 
 use anomaly_core::config::Config;
 
 use self::function::Packaging;
 pub(crate) use self::function::Stage;
+use self::source::Part;
 use crate::has_endpoint;
 use crate::stack::{Output, Parameter, Stack};
-use crate::value::{attribute, given, reference};
+use crate::value::{given, reference};
 
 /// The parameter that names the endpoint.
 pub(crate) const ENDPOINT_NAME: &str = "EndpointName";
@@ -46,7 +47,6 @@ pub(crate) fn sam(config: &Config) -> Stack {
     Stack {
         header: SAM_HEADER.to_owned(),
         transform: Some("AWS::Serverless-2016-10-31"),
-        parameters: parameters(config),
         ..stack(config, Packaging::Sam)
     }
 }
@@ -62,18 +62,16 @@ pub(crate) fn plain(config: &Config) -> Stack {
         )
         .with("Default", ""),
     ];
-    Stack {
-        header: PLAIN_HEADER.to_owned(),
-        transform: None,
-        parameters: parameters(config).into_iter().chain(code).collect(),
-        ..stack(config, Packaging::Zip)
-    }
+    let mut stack = stack(config, Packaging::Zip);
+    stack.parameters.extend(code);
+    Stack { header: PLAIN_HEADER.to_owned(), ..stack }
 }
 
 fn stack(config: &Config, packaging: Packaging) -> Stack {
+    let Part { parameters: asked, resources: arriving, statements, calls, outputs } = source::part(config);
     let resources = [
-        records::resources(config),
-        invoke::resources(config, packaging),
+        arriving,
+        invoke::resources(config, packaging, statements, calls),
         scored::resources(),
         classify::resources(config, packaging),
         tables::resources(),
@@ -85,14 +83,14 @@ fn stack(config: &Config, packaging: Packaging) -> Stack {
         header: String::new(),
         description: DESCRIPTION,
         transform: None,
-        parameters: Vec::new(),
+        parameters: parameters(config, asked),
         conditions: vec![(alerts::HAS_EMAIL, given(alerts::EMAIL))],
         resources: resources.into_iter().flatten().collect(),
-        outputs: outputs(),
+        outputs: all_outputs(outputs),
     }
 }
 
-fn parameters(config: &Config) -> Vec<Parameter> {
+fn parameters(config: &Config, source: Vec<Parameter>) -> Vec<Parameter> {
     let endpoint = has_endpoint(config).then(|| endpoint_name(config));
     let email = Parameter::text(
         alerts::EMAIL,
@@ -105,7 +103,7 @@ fn parameters(config: &Config) -> Vec<Parameter> {
     let architecture = Parameter::text("Architecture", "What the functions were compiled for")
         .with("Default", "x86_64")
         .with("AllowedValues", ["x86_64", "arm64"]);
-    endpoint.into_iter().chain([email, architecture]).collect()
+    endpoint.into_iter().chain(source).chain([email, architecture]).collect()
 }
 
 /// The parameter that names the endpoint, in this stack and in the model's.
@@ -115,12 +113,10 @@ pub(crate) fn endpoint_name(config: &Config) -> Parameter {
         .with("AllowedPattern", "^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
 }
 
-fn outputs() -> Vec<Output> {
+fn all_outputs(source: Vec<Output>) -> Vec<Output> {
     let [invoke, classify, publish] = Stage::ALL.map(|stage| reference(&stage.function()));
-    vec![
-        Output::new("TopicArn", "Subscribe here to be told of alerts", reference(alerts::TOPIC)),
-        Output::new("StreamName", "Put records here", reference(records::STREAM)),
-        Output::new("StreamArn", "The stream, for the policies of producers", attribute("Records.Arn")),
+    let topic = Output::new("TopicArn", "Subscribe here to be told of alerts", reference(alerts::TOPIC));
+    let rest = [
         Output::new("QueueUrl", "Scored chunks on their way to classify", reference(scored::QUEUE)),
         Output::new(
             "DeadLetterQueueUrl",
@@ -138,7 +134,8 @@ fn outputs() -> Vec<Output> {
         Output::new("InvokeFunctionName", "Stream batch to scored chunks", invoke),
         Output::new("ClassifyFunctionName", "Scored chunk to transitions", classify),
         Output::new("PublishFunctionName", "Transition to messages", publish),
-    ]
+    ];
+    [topic].into_iter().chain(source).chain(rest).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,21 @@ pub(crate) fn sub(text: &str) -> Value {
     Value::Call("Sub", Box::new(text.into()))
 }
 
+/// The items of `list` with `between` between them.
+pub(crate) fn join(between: &str, list: Value) -> Value {
+    Value::Call("Join", Box::new(list![between, list]))
+}
+
+/// The parts of `text` around each `at`.
+pub(crate) fn split(at: &str, text: Value) -> Value {
+    Value::Call("Split", Box::new(list![at, text]))
+}
+
+/// The item of `list` at `index`, counting from 0.
+pub(crate) fn select(index: u32, list: Value) -> Value {
+    Value::Call("Select", Box::new(list![index, list]))
+}
+
 /// The condition that `parameter` was given.
 pub(crate) fn given(parameter: &str) -> Value {
     let empty = Value::Call("Equals", Box::new(list![reference(parameter), ""]));

@@ -1,9 +1,11 @@
 //! The handler on event files, over ports in memory.
 
+use std::time::Duration;
+
 use anomaly_aws::event::BatchResponse;
 use anomaly_core::alert::Step;
 use anomaly_core::classify::Policy;
-use anomaly_core::config::Config;
+use anomaly_core::config::{Config, EventTime};
 use anomaly_core::decode::Decoder;
 use anomaly_core::time::Timestamp;
 use anomaly_fakes::failing::{Failing, Failure};
@@ -13,6 +15,7 @@ use lambda_classify::handle;
 use serde_json::{Value, json};
 
 const SQS: &str = include_str!("../../../events/sqs.json");
+const FLUSH: &str = include_str!("../../../events/flush.json");
 
 fn policy() -> Policy {
     let config = Config::from_toml(include_str!("../../../events/anomaly.toml")).expect("a valid file");
@@ -114,4 +117,42 @@ async fn messages_without_an_id_are_the_whole_batch() {
     let error = handle(&tables, &tables, &policy(), kinesis, now()).await.expect_err("not SQS");
     expect![[r#"this function takes an event of an SQS queue, and the event has records of "aws:kinesis""#]]
         .assert_eq(&error.to_string());
+}
+
+/// The rules of [`policy`], with readings sorted within a minute.
+fn by_event_time() -> Policy {
+    let mut config = Config::from_toml(include_str!("../../../events/anomaly.toml")).expect("a valid file");
+    let [late, out_of_order] = [3600, 60].map(Duration::from_secs);
+    config.input.event_time = Some(EventTime { late, out_of_order, ..EventTime::default() });
+    Policy::new(&config, Decoder::new(&config.input).expect("a valid input").feature_names())
+}
+
+#[tokio::test]
+async fn the_schedule_releases_what_waits() {
+    let tables = MemoryTables::default();
+    handle(&tables, &tables, &by_event_time(), SQS, now()).await.expect("handled");
+    assert_eq!(tables.outbox(), [], "it waits");
+    let response = handle(&tables, &tables, &by_event_time(), FLUSH, now()).await;
+    assert_eq!((response, tables.outbox().len()), (Ok(BatchResponse::default()), 0), "not an hour later yet");
+    let later = Timestamp::from_ms(now().as_ms() + 3_600_000).expect("in range");
+    let response = handle(&tables, &tables, &by_event_time(), FLUSH, later).await;
+    assert_eq!(response, Ok(BatchResponse::default()));
+    let [row] = &tables.outbox()[..] else { panic!("one transition") };
+    assert_eq!(row.transition.alert.as_str(), "f7ac214017d816f9", "the same as without waiting");
+    assert_eq!(row.created, later);
+    handle(&tables, &tables, &by_event_time(), SQS, later).await.expect("handled");
+    assert_eq!(tables.outbox().len(), 1, "what comes again changes nothing");
+}
+
+#[tokio::test]
+async fn a_flush_that_cannot_find_what_is_due_fails() {
+    let tables = MemoryTables::default();
+    let failing = Failing::new(&tables, &[(0, Failure::Before)]);
+    let error = handle(&failing, &tables, &by_event_time(), FLUSH, now()).await.expect_err("fails");
+    expect!["all of the batch is wanted again: a scripted call: failed as told"]
+        .assert_eq(&error.to_string());
+    let error = handle(&tables, &tables, &policy(), r#"{"flush":false}"#, now()).await;
+    assert!(error.is_err(), "no event of ours");
+    let response = handle(&tables, &tables, &policy(), FLUSH, now()).await;
+    assert_eq!(response, Ok(BatchResponse::default()), "nothing ever waits");
 }

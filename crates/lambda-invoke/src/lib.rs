@@ -2,6 +2,7 @@
 //!
 //! [`handle`] needs no Lambda around it: tests and `anomaly local invoke` call it with ports of their own.
 
+#[cfg(feature = "aws")]
 pub mod payload;
 
 use anomaly_aws::event::{BatchResponse, EventError};

@@ -2,6 +2,7 @@
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
+use anomaly_core::event_time::Hold;
 use anomaly_core::names;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -77,9 +78,39 @@ impl States for DynamoStates {
         }
         write.transact(write.state(state)?, write.rows(last, now)?).await
     }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        let each = limit.div_ceil(names::HELD_SHARDS);
+        let mut due = Vec::new();
+        for shard in 0..names::HELD_SHARDS {
+            due.extend(self.due_of(shard, until, each).await?);
+        }
+        due.truncate(limit);
+        Ok(due)
+    }
 }
 
 impl DynamoStates {
+    /// What of [`States::due`] has the number `shard`, oldest first.
+    async fn due_of(&self, shard: usize, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.states_table)
+            .index_name(names::HELD_INDEX)
+            .key_condition_expression("#held = :shard AND #at <= :until")
+            .expression_attribute_names("#held", names::HELD)
+            .expression_attribute_names("#at", names::HELD_AT_MS)
+            .expression_attribute_values(":shard", s(shard.to_string()))
+            .expression_attribute_values(":until", n(until.as_ms()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = request.send().await;
+        let page = page.map_err(|error| fault("find series in which readings wait", &error))?;
+        let name = |item: &Item| SeriesId::new(text(item, names::SERIES)?).ok();
+        // A row by another name is none of ours, and must not keep the others waiting.
+        Ok(page.items.unwrap_or_default().iter().filter_map(name).collect())
+    }
+
     /// The rows of `series` that there are, in any order.
     async fn get(&self, series: &[SeriesId]) -> Result<Vec<Item>, Fault> {
         const OPERATION: &str = "read the states";
@@ -186,11 +217,16 @@ impl Write<'_> {
 
     fn item(&self, state: &SeriesState) -> Item {
         let revision = self.revision.map_or(1, |revision| revision + 1);
-        Item::from([
+        let mut item = Item::from([
             (names::SERIES.to_owned(), s(self.series.as_str())),
             (names::STATE.to_owned(), AttributeValue::B(Blob::new(state.encode()))),
             (names::REVISION.to_owned(), n(revision)),
-        ])
+        ]);
+        if let Some(oldest) = state.hold().and_then(Hold::oldest) {
+            item.insert(names::HELD.to_owned(), s(shard(self.series).to_string()));
+            item.insert(names::HELD_AT_MS.to_owned(), n(held_at_ms(oldest)));
+        }
+        item
     }
 
     /// The state is written, if nobody else wrote it.
@@ -235,6 +271,19 @@ impl Write<'_> {
     fn built(&self, built: Result<TransactWriteItem, BuildError>) -> Result<TransactWriteItem, Fault> {
         built.map_err(|error| Fault::permanent(&self.operation, error))
     }
+}
+
+/// Which part of the index a series is in.
+fn shard(series: &SeriesId) -> usize {
+    series.as_str().bytes().map(usize::from).sum::<usize>() % names::HELD_SHARDS
+}
+
+/// `oldest`, or up to ten seconds later: a series that goes on is written to the index every ten seconds, and
+/// not with every chunk.
+fn held_at_ms(oldest: Timestamp) -> i64 {
+    const STEP_MS: i64 = 10_000;
+    let past = oldest.as_ms().rem_euclid(STEP_MS);
+    oldest.as_ms() + (STEP_MS - past) % STEP_MS
 }
 
 /// That the state is still the one that was read.
@@ -287,6 +336,12 @@ fn judge(codes: &[&str]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_index_is_never_ahead_of_the_state() {
+        let held = |ms| held_at_ms(Timestamp::from_ms(ms).expect("in range"));
+        assert_eq!([0, 1, 9_999, 10_000, -1, -10_001].map(held), [0, 10_000, 10_000, 10_000, 0, -10_000]);
+    }
 
     #[test]
     fn the_state_decides_before_the_transitions() {

@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anomaly_aws::dynamodb::{DynamoOutbox, DynamoRejects, DynamoStates};
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
+use anomaly_core::config::EventTime;
 use anomaly_core::position::{Position, Sequence};
-use anomaly_core::reading::SeriesId;
+use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
@@ -123,6 +125,51 @@ mod states {
         );
         assert_eq!(old["ConditionExpression"], "#revision = :revision");
         assert_eq!(old["ExpressionAttributeValues"], json!({ ":revision": { "N": "4" } }));
+    }
+
+    /// A state in which a reading of millisecond `ms` waits.
+    fn waiting(ms: i64) -> SeriesState {
+        let position =
+            Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived: at(ms) };
+        let (series, features, filled) = (series("a"), vec![1.0], Vec::new());
+        let reading = Reading { series, at: at(ms), features, filled, position };
+        let policy = EventTime { out_of_order: Duration::from_secs(5), ..EventTime::default() };
+        let mut state = SeriesState::default();
+        state.admit(&policy, Scored { reading, score: None }, "m");
+        state
+    }
+
+    #[tokio::test]
+    async fn only_a_state_in_which_readings_wait_is_in_the_index() {
+        let server = Server::start(|_, _| ok("{}")).await;
+        let mut state = waiting(12_345);
+        assert_eq!(states(&server).save(&series("a"), &state, None, &[], at(7)).await, Ok(Saved::Written));
+        state.flush(&series("a"), at(20_000));
+        assert_eq!(states(&server).save(&series("a"), &state, Some(1), &[], at(7)).await, Ok(Saved::Written));
+        let items: Vec<Value> = server.requests().iter().map(|r| r.json()["Item"].clone()).collect();
+        assert_eq!((&items[0]["held"]["S"], &items[0]["held_at_ms"]["N"]), (&json!("1"), &json!("20000")));
+        assert_eq!((items[1].get("held"), items[1].get("held_at_ms")), (None, None));
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_asked_of_every_part_of_the_index() {
+        let server = Server::start(|number, _| match number {
+            1 => ok(json!({ "Items": [{ "series": { "S": "a" } }, { "series": { "S": "b" } }] })),
+            7 => ok(json!({ "Items": [{ "series": { "S": "g" } }] })),
+            _ => ok(json!({ "Items": [] })),
+        })
+        .await;
+        let due = states(&server).due(at(5_000), 20).await.expect("no fault");
+        assert_eq!(due, ["a", "b", "g"].map(series));
+        let requests: Vec<Value> = server.requests().iter().map(Request::json).collect();
+        let shards: Vec<_> =
+            requests.iter().map(|r| r["ExpressionAttributeValues"][":shard"]["S"].clone()).collect();
+        assert_eq!(shards, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+        assert_eq!(
+            (&requests[0]["IndexName"], &requests[0]["Limit"], &requests[0]["KeyConditionExpression"]),
+            (&json!("held"), &json!(3), &json!("#held = :shard AND #at <= :until"))
+        );
+        assert_eq!(requests[0]["ExpressionAttributeValues"][":until"]["N"], "5000");
     }
 
     #[tokio::test]

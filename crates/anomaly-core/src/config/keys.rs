@@ -121,7 +121,8 @@ mod tests {
         let event_time =
             EventTime { late: second, out_of_order: second, early: second, policy: Untimely::Drop };
         let input = Input { event_time: Some(event_time), ..Input::default() };
-        let config = Config { input, rules: vec![Rule::default(), fixed], ..Config::default() };
+        let model = super::super::model::tests::everything_set();
+        let config = Config { input, model, rules: vec![Rule::default(), fixed], ..Config::default() };
         check(&serde_json::to_value(&config).expect("serializes"), CONFIG, "");
     }
 }

@@ -3,13 +3,27 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Known;
+use crate::exchange::{BODY_BYTES_MAX, Encoder, InferenceId, Media, Reader};
 
 /// The section's keys.
 pub(super) const KEYS: &[(&str, Known)] = &[
     ("kind", Known::Value),
     ("endpoint", Known::Value),
     ("content_type", Known::Value),
+    ("tensor", Known::Value),
+    ("request", Known::Value),
+    ("request_row", Known::Value),
+    ("accept", Known::Value),
+    ("response", Known::Value),
+    ("direction", Known::Value),
+    ("scale", Known::Value),
+    ("target_variant", Known::Value),
+    ("target_model", Known::Value),
+    ("inference_component", Known::Value),
+    ("custom_attributes", Known::Value),
+    ("inference_id", Known::Value),
     ("rows_max", Known::Value),
+    ("body_bytes_max", Known::Value),
     ("in_flight", Known::Value),
     ("shingle", Known::Value),
     ("seed", Known::Value),
@@ -23,10 +37,54 @@ pub struct Model {
     pub kind: ModelKind,
     /// The SageMaker endpoint's name, for `kind = "endpoint"`.
     pub endpoint: Option<String>,
-    /// What the endpoint is sent.
-    pub content_type: ContentType,
+    /// What the endpoint is sent: `text/csv`, `application/json`, `application/jsonlines` or
+    /// `application/x-recordio-protobuf`, parameters allowed (`text/csv; label_size=0`); with `request`, any.
+    pub content_type: String,
+    /// The numbers in RecordIO's tensors.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tensor: Tensor,
+    /// A template of the body, such as `{"inputs": ${rows}}`; absent: the body of the content type. Its
+    /// placeholders: [`exchange`](crate::exchange).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// A template of each row of `request`; absent: `${row}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_row: Option<String>,
+    /// What the endpoint is asked to answer; absent: `application/json`, or `text/csv` for `response = "csv"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
+    /// Where the scores stand in the answer: `rcf` (as SageMaker's Random Cut Forest answers, whatever it is
+    /// asked to accept), `csv` (numbers with newlines or commas between them), or a JSON pointer with `*` for
+    /// every element of an array, `/predictions/*/score`.
+    #[serde(skip_serializing_if = "is_rcf")]
+    pub response: String,
+    /// Which scores are strange.
+    #[serde(skip_serializing_if = "is_default")]
+    pub direction: Direction,
+    /// The lowest and the highest score there is; one outside is a fault. Absent: any number is a score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<[f64; 2]>,
+    /// The production variant to ask, 1 to 63 letters, digits and hyphens; absent: by the variants' weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_variant: Option<String>,
+    /// The model to ask of a multi-model endpoint, 1 to 1,024 printable characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_model: Option<String>,
+    /// The inference component to ask, 1 to 63 letters, digits and hyphens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference_component: Option<String>,
+    /// What the container is told beside the body, 1 to 1,024 visible ASCII characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_attributes: Option<String>,
+    /// A template of the name that a request has in the endpoint's data capture, such as `anomaly-${hash}`:
+    /// `${hash}` follows from the rows. Absent: requests have no names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference_id: Option<String>,
     /// Rows per request, 1 to 10,000.
     pub rows_max: usize,
+    /// Bytes per request, 1,024 to 6,291,456 (what a real-time endpoint takes; a serverless one takes 4 MB).
+    #[serde(skip_serializing_if = "is_default_body_bytes")]
+    pub body_bytes_max: usize,
     /// Requests to the endpoint at a time, 1 to 64.
     #[serde(skip_serializing_if = "is_usual_in_flight")]
     pub in_flight: usize,
@@ -57,26 +115,43 @@ pub enum ModelKind {
     None,
 }
 
-/// The request formats an endpoint is sent.
+/// The numbers in RecordIO's tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ContentType {
-    /// One row per line, no header.
+#[serde(rename_all = "lowercase")]
+pub enum Tensor {
+    /// 64 bits, as SageMaker's own SDK writes numbers of that size: nothing is lost.
     #[default]
-    #[serde(rename = "text/csv")]
-    Csv,
-    /// `{"instances":[{"features":[…]}]}`.
-    #[serde(rename = "application/json")]
-    Json,
+    Float64,
+    /// 32 bits, for a container that takes no others: numbers are rounded.
+    Float32,
 }
 
-impl ContentType {
-    /// The media type.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ContentType::Csv => "text/csv",
-            ContentType::Json => "application/json",
-        }
-    }
+/// Which of an endpoint's scores are strange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// The high ones.
+    #[default]
+    HigherIsAnomalous,
+    /// The low ones, as of an isolation forest or of a p-value. What rules judge is the score mirrored at the
+    /// middle of its scale, or, without a scale, at 0.
+    LowerIsAnomalous,
+}
+
+/// What leaves room for headers and for what others call a megabyte, below the service's 6,291,456.
+const BODY_BYTES_DEFAULT: usize = 5_000_000;
+const RCF: &str = "rcf";
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_rcf(response: &str) -> bool {
+    response == RCF
+}
+
+fn is_default_body_bytes(bytes: &usize) -> bool {
+    *bytes == BODY_BYTES_DEFAULT
 }
 
 impl Default for Model {
@@ -84,8 +159,21 @@ impl Default for Model {
         Model {
             kind: ModelKind::Embedded,
             endpoint: None,
-            content_type: ContentType::Csv,
+            content_type: Media::Csv.as_str().to_owned(),
+            tensor: Tensor::default(),
+            request: None,
+            request_row: None,
+            accept: None,
+            response: RCF.to_owned(),
+            direction: Direction::default(),
+            scale: None,
+            target_variant: None,
+            target_model: None,
+            inference_component: None,
+            custom_attributes: None,
+            inference_id: None,
             rows_max: 500,
+            body_bytes_max: BODY_BYTES_DEFAULT,
             in_flight: IN_FLIGHT,
             shingle: 8,
             seed: 42,
@@ -94,7 +182,8 @@ impl Default for Model {
 }
 
 impl Model {
-    pub(super) fn problems(&self, problems: &mut Vec<String>) {
+    /// `features` are their names, where they are known.
+    pub(super) fn problems(&self, features: &[String], problems: &mut Vec<String>) {
         if self.kind == ModelKind::Endpoint && self.endpoint.as_deref().unwrap_or("").is_empty() {
             problems
                 .push("model.endpoint: not set; kind = \"endpoint\" needs the endpoint's name".to_owned());
@@ -108,5 +197,168 @@ impl Model {
         if !(1..=128).contains(&self.shingle) {
             problems.push(format!("model.shingle: {} is not 1 to 128", self.shingle));
         }
+        if !(1024..=BODY_BYTES_MAX).contains(&self.body_bytes_max) {
+            let bytes = self.body_bytes_max;
+            problems.push(format!("model.body_bytes_max: {bytes} is not 1024 to {BODY_BYTES_MAX}"));
+        }
+        self.header_problems(problems);
+        problems.extend(Encoder::new(self, features).err().into_iter().flatten());
+        problems.extend(Reader::new(self).err().into_iter().flatten());
+    }
+
+    /// What travels in headers, with the limits of the service model of SageMaker Runtime (botocore 1.43).
+    fn header_problems(&self, problems: &mut Vec<String>) {
+        for (key, value) in [("content_type", Some(&self.content_type)), ("accept", self.accept.as_ref())] {
+            if let Some(value) = value.filter(|value| !is_visible(value) || !value.contains('/')) {
+                problems.push(format!("model.{key}: {value:?} is no media type of at most 1024 characters"));
+            }
+        }
+        for (key, value) in
+            [("target_variant", &self.target_variant), ("inference_component", &self.inference_component)]
+        {
+            if let Some(value) = value.as_ref().filter(|value| !is_name(value)) {
+                problems.push(format!(
+                    "model.{key}: {value:?} is not 1 to 63 letters, digits and, between them, hyphens"
+                ));
+            }
+        }
+        for (key, value) in
+            [("target_model", &self.target_model), ("custom_attributes", &self.custom_attributes)]
+        {
+            if let Some(value) = value.as_ref().filter(|value| !is_visible(value)) {
+                let length = value.chars().count();
+                problems.push(format!(
+                    "model.{key}: {length} characters that are not 1 to 1024 of visible ASCII, with spaces only between them"
+                ));
+            }
+        }
+        if let Some(Err(problem)) = self.inference_id.as_deref().map(InferenceId::parse) {
+            problems.push(format!("model.inference_id: {problem}"));
+        }
+    }
+}
+
+/// 1 to 1,024 visible characters of ASCII; spaces only between them (RFC 7230, section 3.2).
+fn is_visible(value: &str) -> bool {
+    (1..=1024).contains(&value.len())
+        && value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && value.trim() == value
+}
+
+fn is_name(value: &str) -> bool {
+    (1..=63).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !value.starts_with('-')
+        && !value.ends_with('-')
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::Config;
+    use expect_test::{Expect, expect};
+
+    /// No key at its default.
+    pub(in crate::config) fn everything_set() -> Model {
+        let text = |text: &str| Some(text.to_owned());
+        Model {
+            kind: ModelKind::Endpoint,
+            endpoint: text("e"),
+            content_type: "application/json".to_owned(),
+            tensor: Tensor::Float32,
+            request: text(r#"{"inputs": ${rows}}"#),
+            request_row: text(r#"{"cpu": ${feature.cpu}}"#),
+            accept: text("application/jsonlines"),
+            response: "/p/*".to_owned(),
+            direction: Direction::LowerIsAnomalous,
+            scale: Some([0.0, 1.0]),
+            target_variant: text("blue"),
+            target_model: text("m.tar.gz"),
+            inference_component: text("forest"),
+            custom_attributes: text("a=1, b=2"),
+            inference_id: text("web-${hash}"),
+            rows_max: 100,
+            body_bytes_max: 4_000_000,
+            ..Model::default()
+        }
+    }
+
+    #[test]
+    fn everything_can_be_said_and_comes_back() {
+        let mut config = Config { model: everything_set(), ..Config::default() };
+        config.input.features = vec!["/cpu".to_owned()];
+        let config = config.finish().expect("valid");
+        assert_eq!(Config::from_json(&config.to_json()), Ok(config.clone()));
+        let toml = toml::to_string(&config).expect("it is TOML");
+        assert_eq!(Config::from_toml(&toml), Ok(config));
+    }
+
+    #[test]
+    fn the_functions_environment_carries_only_what_was_set() {
+        expect![[r#"{"kind":"embedded","endpoint":null,"content_type":"text/csv","rows_max":500,"shingle":8,"seed":42}"#]].assert_eq(&serde_json::to_string(&Model::default()).expect("serializes"));
+    }
+
+    fn check(model: Model, expected: Expect) {
+        let mut problems = Vec::new();
+        model.problems(&["cpu".to_owned()], &mut problems);
+        expected.assert_eq(&problems.join("\n"));
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        let text = |text: &str, times: usize| Some(text.repeat(times));
+        let most = Model {
+            target_variant: text("a", 63),
+            target_model: text("~", 1024),
+            inference_component: Some("a-1".to_owned()),
+            custom_attributes: text("x", 1024),
+            body_bytes_max: BODY_BYTES_MAX,
+            ..Model::default()
+        };
+        check(most, expect![[""]]);
+        let more = Model {
+            content_type: "csv".to_owned(),
+            accept: Some(" text/csv".to_owned()),
+            target_variant: text("a", 64),
+            target_model: text("~", 1025),
+            inference_component: Some("-a".to_owned()),
+            custom_attributes: Some("naïve".to_owned()),
+            inference_id: Some("web".to_owned()),
+            body_bytes_max: BODY_BYTES_MAX + 1,
+            ..Model::default()
+        };
+        check(
+            more,
+            expect![[r#"
+            model.body_bytes_max: 6291457 is not 1024 to 6291456
+            model.content_type: "csv" is no media type of at most 1024 characters
+            model.accept: " text/csv" is no media type of at most 1024 characters
+            model.target_variant: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" is not 1 to 63 letters, digits and, between them, hyphens
+            model.inference_component: "-a" is not 1 to 63 letters, digits and, between them, hyphens
+            model.target_model: 1025 characters that are not 1 to 1024 of visible ASCII, with spaces only between them
+            model.custom_attributes: 5 characters that are not 1 to 1024 of visible ASCII, with spaces only between them
+            model.inference_id: without ${hash} every request would have the same id
+            model.content_type: "csv" is none of text/csv, application/json, application/jsonlines and application/x-recordio-protobuf; another needs model.request, a template of the body
+            model.accept: " text/csv" is none of application/json, application/jsonlines and application/x-recordio-protobuf, in which response = "rcf" answers"#]],
+        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_template_is_named() {
+        let model = Model {
+            request: Some("${rows}".to_owned()),
+            request_row: Some("${feature.disk} ${feature.x}".to_owned()),
+            response: "score".to_owned(),
+            scale: Some([1.0, f64::NAN]),
+            ..Model::default()
+        };
+        check(
+            model,
+            expect![[r#"
+            model.request_row: "disk" is no feature; there are: cpu
+            model.request_row: "x" is no feature; there are: cpu
+            model.response: "score" is neither "rcf" nor "csv" nor a JSON pointer such as "/predictions/*/score"
+            model.scale: [1, NaN] is not two rising numbers"#]],
+        );
     }
 }

@@ -38,7 +38,7 @@ impl Stage {
 
     /// How long one call may take. `invoke` waits for an endpoint, which has 60 seconds for an answer, and
     /// retries within its own time.
-    pub(crate) fn timeout_s(self) -> u32 {
+    pub(crate) const fn timeout_s(self) -> u32 {
         match self {
             Stage::Invoke => 60,
             Stage::Classify | Stage::Publish => 30,

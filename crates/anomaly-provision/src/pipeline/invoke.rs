@@ -1,40 +1,31 @@
-//! `invoke`: its role, and how the stream calls it.
+//! `invoke`: its role, and what has it called.
 
 use anomaly_core::config::Config;
 
 use super::function::{self, Packaging, Stage};
-use super::{dead, records, scored};
+use super::scored;
 use crate::has_endpoint;
 use crate::permission::{Statement, allow};
 use crate::stack::Resource;
 use crate::value::{Value, attribute, map, reference, sub};
 
-pub(super) fn resources(config: &Config, packaging: Packaging) -> Vec<Resource> {
-    let mut resources = function::resources(Stage::Invoke, config, packaging, statements(config));
-    resources.push(source(config));
+/// `reading` is what the source needs of the role, `calls` what has the function called.
+pub(super) fn resources(
+    config: &Config,
+    packaging: Packaging,
+    reading: Vec<Statement>,
+    calls: Vec<Resource>,
+) -> Vec<Resource> {
+    let mut resources = function::resources(Stage::Invoke, config, packaging, statements(config, reading));
+    resources.extend(calls);
     resources.push(silent());
     resources
 }
 
-fn statements(config: &Config) -> Vec<Statement> {
-    let stream = [
-        allow(
-            "ReadStream",
-            [
-                "kinesis:DescribeStream",
-                "kinesis:DescribeStreamSummary",
-                "kinesis:GetRecords",
-                "kinesis:GetShardIterator",
-                "kinesis:ListShards",
-            ],
-            [attribute(&format!("{}.Arn", records::STREAM))],
-        ),
-        // No resource level (service authorization reference, Kinesis Data Streams).
-        allow("ListStreams", ["kinesis:ListStreams"], ["*".into()]),
-    ];
+fn statements(config: &Config, reading: Vec<Statement>) -> Vec<Statement> {
     let endpoint = has_endpoint(config).then(|| ask_endpoint(config));
     let queue = allow("QueueScored", ["sqs:SendMessage"], [attribute(&format!("{}.Arn", scored::QUEUE))]);
-    stream.into_iter().chain(endpoint).chain([queue]).chain(dead::keep_failed_batches()).collect()
+    reading.into_iter().chain(endpoint).chain([queue]).collect()
 }
 
 /// One endpoint. SageMaker writes names in lower case in its ARNs, and IAM compares letter by letter; a
@@ -50,38 +41,6 @@ fn ask_endpoint(config: &Config) -> Statement {
         }
         _ => allow(id, ["sagemaker:InvokeEndpoint"], [given]),
     }
-}
-
-/// Retries while the endpoint is ill, cuts a batch in two around what fails, and keeps the whole event when it
-/// gives up. The defaults would retry one bad batch until the records expire, then drop it.
-fn source(config: &Config) -> Resource {
-    Resource::new(
-        "InvokeSource",
-        "AWS::Lambda::EventSourceMapping",
-        map! {
-            "FunctionName": reference(&Stage::Invoke.function()),
-            "EventSourceArn": attribute(&format!("{}.Arn", records::STREAM)),
-            // LATEST may miss what is written while the mapping is being made.
-            "StartingPosition": "TRIM_HORIZON",
-            "BatchSize": config.source.batch(),
-            // More than ten records need a window of a second (Lambda API reference, `BatchSize`).
-            "MaximumBatchingWindowInSeconds": 1_u32,
-            // A shard's chunks go out in order, one after another.
-            "ParallelizationFactor": 1_u32,
-            "BisectBatchOnFunctionError": true,
-            "MaximumRetryAttempts": 100_u32,
-            "MaximumRecordAgeInSeconds": record_age_s_max(config.source.retention_hours()),
-            "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "DestinationConfig": dead::on_failure(),
-            "MetricsConfig": map! { "Metrics": ["EventCount"] },
-        },
-    )
-    .because("Patient: it is the endpoint that is ill, not the data. What it gives up on, it keeps whole.")
-}
-
-/// A day, but less than the stream keeps records: what is given up on must still be there to be kept.
-fn record_age_s_max(retention_hours: u32) -> u32 {
-    24_u32.min(retention_hours.saturating_sub(1)) * 3_600
 }
 
 /// No input makes no error anywhere: only its absence can be seen.
@@ -104,14 +63,4 @@ fn silent() -> Resource {
             "AlarmActions": vec![reference(super::alerts::TOPIC)],
         },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::record_age_s_max;
-
-    #[test]
-    fn a_record_is_given_up_on_before_the_stream_drops_it() {
-        assert_eq!([24, 25, 168].map(record_age_s_max), [82_800, 86_400, 86_400]);
-    }
 }

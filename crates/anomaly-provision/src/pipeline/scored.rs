@@ -13,6 +13,9 @@ pub(super) const DEAD_LETTERS: &str = "ScoredDlq";
 /// 14 days, the longest a queue keeps messages (SQS API reference, `MessageRetentionPeriod`).
 pub(super) const RETENTION_S: u32 = 1_209_600;
 
+/// 1 MiB, the most a message may have (SQS API reference, `MaximumMessageSize`).
+pub(super) const MESSAGE_BYTES_MAX: u32 = 1_048_576;
+
 pub(super) fn resources() -> Vec<Resource> {
     vec![
         queue(),
@@ -33,8 +36,8 @@ fn queue() -> Resource {
             // "at least six times" the function's timeout (Lambda developer guide, "Using Lambda with Amazon SQS").
             "VisibilityTimeout": 6 * Stage::Classify.timeout_s(),
             "MessageRetentionPeriod": RETENTION_S,
-            // 1 MiB, the most there is; a chunk has at most 900 KB.
-            "MaximumMessageSize": 1_048_576_u32,
+            // A chunk has at most 900 KB.
+            "MaximumMessageSize": MESSAGE_BYTES_MAX,
             "SqsManagedSseEnabled": true,
             "RedrivePolicy": map! {
                 "deadLetterTargetArn": attribute(&format!("{DEAD_LETTERS}.Arn")),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anomaly_core::config::{Config, ModelKind};
 use expect_test::{Expect, expect};
 
-use super::{Stage, plain, sam};
+use super::{Stage, plain, sam, source};
 use crate::environment;
 use crate::stack::Stack;
 use crate::value::{Entry, Value};
@@ -69,14 +69,14 @@ fn invoke_reads_the_stream_asks_one_endpoint_and_queues() {
         &with_endpoint(),
         "InvokeRole",
         expect![[r#"
-        kinesis:DescribeStream, kinesis:DescribeStreamSummary, kinesis:GetRecords, kinesis:GetShardIterator, kinesis:ListShards on Records.Arn
-        kinesis:ListStreams on *
-        sagemaker:InvokeEndpoint on arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}
-        sqs:SendMessage on Scored.Arn
-        s3:PutObject on ${Dead.Arn}/aws/lambda/*
-        s3:ListBucket on Dead.Arn
-        logs:CreateLogStream, logs:PutLogEvents on InvokeLog.Arn
-    "#]],
+            kinesis:DescribeStream, kinesis:DescribeStreamSummary, kinesis:GetRecords, kinesis:GetShardIterator, kinesis:ListShards on Records.Arn
+            kinesis:ListStreams on *
+            s3:PutObject on ${Dead.Arn}/aws/lambda/*
+            s3:ListBucket on Dead.Arn
+            sagemaker:InvokeEndpoint on arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}
+            sqs:SendMessage on Scored.Arn
+            logs:CreateLogStream, logs:PutLogEvents on InvokeLog.Arn
+        "#]],
     );
 }
 
@@ -142,17 +142,27 @@ fn the_schedule_may_call_publish() {
     );
 }
 
-/// The two list actions have no resource level; anything else on `*` would be too much.
+/// The list actions have no resource level, and Lambda's guide has network interfaces on every one; anything else
+/// on `*` would be too much.
 #[test]
 fn only_what_cannot_be_narrowed_is_on_everything() {
-    for stack in [plain(&with_endpoint()), sam(&with_endpoint())] {
-        let roles = stack.resources.iter().filter(|resource| resource.kind == "AWS::IAM::Role");
-        let lines: Vec<String> = roles.map(|role| permissions(&stack, &role.id)).collect();
-        let text = lines.concat();
-        let wide: BTreeSet<&str> = text.lines().filter(|line| line.contains(" on *")).collect();
-        assert_eq!(wide, BTreeSet::from(["dynamodb:ListStreams on *", "kinesis:ListStreams on *"]));
-        assert!(!stack.to_yaml().contains("ManagedPolicyArns"));
+    let mut wide = BTreeSet::new();
+    let sources = source::tests::configs().into_iter().map(|(_, config)| config);
+    for config in sources.chain([with_endpoint()]) {
+        for stack in [plain(&config), sam(&config)] {
+            let roles = stack.resources.iter().filter(|resource| resource.kind == "AWS::IAM::Role");
+            let lines: Vec<String> = roles.map(|role| permissions(&stack, &role.id)).collect();
+            let on_all = lines.concat();
+            wide.extend(on_all.lines().filter(|line| line.contains(" on *")).map(str::to_owned));
+            assert!(!stack.to_yaml().contains("ManagedPolicyArns"));
+        }
     }
+    let wide: Vec<String> = wide.into_iter().map(|line| format!("{line}\n")).collect();
+    expect![[r#"
+        dynamodb:ListStreams on *
+        ec2:CreateNetworkInterface, ec2:DeleteNetworkInterface, ec2:DescribeNetworkInterfaces, ec2:DescribeSecurityGroups, ec2:DescribeSubnets, ec2:DescribeVpcs on *
+        kinesis:ListStreams on *
+    "#]].assert_eq(&wide.concat());
 }
 
 #[test]
@@ -172,6 +182,10 @@ fn the_functions_are_told_what_they_read() {
     "#]]
     .assert_eq(&told(&with_endpoint()));
     assert!(!told(&config("kind = \"none\"")).contains("ENDPOINT_NAME"));
+    let asks_for_a_secret = source::tests::configs().into_iter().filter(|(_, config)| {
+        environment::of(Stage::Invoke, config).iter().any(|variable| variable.name == "HTTP_SECRET_SHA256")
+    });
+    assert_eq!(asks_for_a_secret.map(|(name, _)| name).collect::<Vec<_>>(), ["http-secret"]);
 }
 
 /// The names in `value` that `!Ref`, `!GetAtt` and `!Sub` look up.
@@ -195,7 +209,8 @@ fn named(value: &Value, names: &mut BTreeSet<String>) {
 
 #[test]
 fn every_name_that_is_looked_up_is_there() {
-    for model in ["kind = \"none\"", "kind = \"endpoint\"\nendpoint = \"scorer\""].map(config) {
+    let sources = source::tests::configs().into_iter().map(|(_, config)| config);
+    for model in sources.chain([with_endpoint()]) {
         let mut stacks = vec![plain(&model), sam(&model)];
         if model.model.kind == ModelKind::Endpoint {
             stacks.push(crate::model::stack(&model));

@@ -258,6 +258,10 @@ impl Check<'_> {
             let auth = auth.as_str();
             self.problem("secret", &format!("not set; auth = {auth:?} needs a secret that is there"));
         }
+        if *kind == Msk && auth == Auth::ScramSha512 && kms_key.is_none() {
+            // MSK developer guide, "Sign-in credentials authentication": no secret under a key of AWS'.
+            self.problem("kms_key", "not set; MSK takes only secrets under a key of your own");
+        }
         let asks_for_none = auth == Auth::None || (*kind == Msk && auth == Auth::Iam);
         if secret.is_some() && asks_for_none {
             self.problem("secret", &format!("does not apply to auth = {:?}", auth.as_str()));

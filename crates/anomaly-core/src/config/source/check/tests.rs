@@ -134,9 +134,10 @@ fn what_a_kind_needs_is_asked_for_at_once() {
     );
     refused(
         "kind = \"msk\"\narn = \"arn:aws:kafka:eu-west-1:123456789012:cluster/c/1\"\ntopic = \"t\"\nauth = \"scram-sha-512\"",
-        expect![[
-            r#"the configuration has a problem: source.secret: not set; auth = "scram-sha-512" needs a secret that is there"#
-        ]],
+        expect![[r#"
+            the configuration has 2 problems:
+              source.secret: not set; auth = "scram-sha-512" needs a secret that is there
+              source.kms_key: not set; MSK takes only secrets under a key of your own"#]],
     );
 }
 

@@ -1,0 +1,91 @@
+//! Series that fell silent: what waits in them is released by the clock on the wall.
+
+use anomaly_core::classify::Policy;
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
+use anomaly_core::wire::CHUNK_SERIES_MAX;
+
+use super::{CONFLICTS_MAX, Judged, contended, order};
+use crate::fault::Fault;
+use crate::ports::{Saved, States, Stored};
+
+/// The most series one flush takes: the next one comes in a minute.
+pub const FLUSH_MAX: usize = 1_000;
+
+/// What became of a flush.
+#[derive(Debug, Default, PartialEq)]
+pub struct Flushed {
+    /// Series of which readings were released.
+    pub series: usize,
+    /// Readings released and judged.
+    pub released: usize,
+    /// Findings that were anomalous.
+    pub anomalous: usize,
+    /// Transitions written to the outbox.
+    pub transitions: usize,
+    /// What kept series from being released; the next flush finds them again.
+    pub faults: Vec<Fault>,
+}
+
+/// Releases the readings whose time no reading can come before any more, although nothing came after them.
+///
+/// Where nothing comes the watermark is the estimated time of arrival, which is `now`, less the late tolerance
+/// (MicrosoftDocs/azure-docs, `event-ordering.md`). A series that fails does not hold up the others.
+///
+/// # Errors
+/// If it cannot be found out which series are due.
+pub async fn flush(states: &impl States, policy: &Policy, now: Timestamp) -> Result<Flushed, Fault> {
+    let mut flushed = Flushed::default();
+    let Some(event_time) = policy.event_time() else { return Ok(flushed) };
+    let until = now.earlier_by(event_time.late);
+    let due = states.due(until, FLUSH_MAX).await?;
+    for names in due.chunks(CHUNK_SERIES_MAX) {
+        let loaded = match states.load(names).await {
+            Ok(loaded) => loaded,
+            Err(fault) => {
+                flushed.faults.push(fault);
+                continue;
+            }
+        };
+        for (series, stored) in names.iter().zip(loaded) {
+            match flush_series(states, policy, series, stored, until, now).await {
+                Ok(judged) => flushed.add(&judged),
+                Err(fault) => flushed.faults.push(fault),
+            }
+        }
+    }
+    Ok(flushed)
+}
+
+impl Flushed {
+    fn add(&mut self, judged: &Judged) {
+        self.series += usize::from(judged.released > 0);
+        self.released += judged.released;
+        self.anomalous += judged.anomalous;
+        self.transitions += judged.transitions.len();
+    }
+}
+
+async fn flush_series(
+    states: &impl States,
+    policy: &Policy,
+    series: &SeriesId,
+    mut stored: Option<Stored>,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Judged, Fault> {
+    for _ in 0..CONFLICTS_MAX {
+        let Some(Stored { mut state, revision }) = stored else { return Ok(Judged::default()) };
+        let mut judged = Judged::default();
+        let released = state.flush(series, until);
+        order::release(policy, &mut state, released, &mut judged);
+        if judged.released == 0 {
+            return Ok(judged);
+        }
+        match states.save(series, &state, Some(revision), &judged.transitions, now).await? {
+            Saved::Written => return Ok(judged),
+            Saved::Conflict => stored = states.load(std::slice::from_ref(series)).await?.pop().flatten(),
+        }
+    }
+    Err(contended(series))
+}

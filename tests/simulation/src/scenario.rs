@@ -1,0 +1,313 @@
+//! What a seed means: rules, records, the shape of the stream, and how ill the world is.
+
+use fastrand::Rng;
+
+use anomaly_core::config::Config;
+
+/// When a round begins, in milliseconds since 1970.
+pub(crate) const EPOCH_MS: i64 = 1_795_000_000_000;
+
+/// A reading, as its producer meant it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The series.
+    pub series: String,
+    /// The event's time, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The features `v`, `u` and `n`; `n` differs from reading to reading.
+    pub features: [f64; 3],
+}
+
+/// What the endpoint says of a row: `n` makes each score differ, so that one beside the wrong row is noticed.
+pub fn score(row: &[f64]) -> f64 {
+    row.iter().take(1).sum::<f64>() + row.iter().skip(2).sum::<f64>() / 1e6
+}
+
+/// A row of this `v` is refused by the endpoint …
+pub(crate) const REFUSED: f64 = 666.25;
+/// … and one of this gets a score that is no number.
+pub(crate) const UNSCORED: f64 = 777.25;
+
+/// A rule, as the reference model knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it judges the score, or else the feature `u`.
+    pub is_on_score: bool,
+    /// Anomalous above this.
+    pub threshold: f64,
+    /// M of the last N readings must be anomalous.
+    pub hold: (usize, usize),
+    /// Calm is below this share of the threshold.
+    pub below: f64,
+    /// M of the last N readings must be calm.
+    pub clear: (usize, usize),
+}
+
+impl RuleSpec {
+    /// What the rule judges of `reading`.
+    pub fn number(&self, reading: &Reading) -> f64 {
+        if self.is_on_score { score(&reading.features) } else { reading.features[1] }
+    }
+
+    fn toml(&self) -> String {
+        let RuleSpec { name, is_on_score, threshold, hold, below, clear } = self;
+        let on = if *is_on_score { "score" } else { "u" };
+        format!(
+            "[[rule]]\nname = \"{name}\"\non = \"{on}\"\nmethod = {{ kind = \"static\", threshold = {threshold:?} }}\n\
+             for = \"{} of {}\"\nclear = {{ below = {below:?}, for = \"{} of {}\" }}\n",
+            hold.0, hold.1, clear.0, clear.1
+        )
+    }
+}
+
+/// What a record is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Truth {
+    /// A reading.
+    Reading(Reading),
+    /// At fault, for the reason of this name.
+    Fault(&'static str),
+}
+
+/// A record that a producer puts into the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Put {
+    /// When, in milliseconds since the round began.
+    pub at_ms: i64,
+    /// The key by which the stream finds a shard for it.
+    pub key: u64,
+    /// The record.
+    pub bytes: Vec<u8>,
+    /// What it is.
+    pub truth: Truth,
+}
+
+/// A change of the shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reshard {
+    /// One becomes two.
+    Split,
+    /// Two become one.
+    Merge,
+}
+
+/// How the endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// It refuses by load.
+    Throttled,
+    /// It does not answer.
+    Down,
+    /// It gives one score too few.
+    Short,
+    /// It refuses requests of more than two rows as too large.
+    Small,
+}
+
+/// A spell of illness of the endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Spell {
+    /// How it is.
+    pub mood: Mood,
+    /// From when, in milliseconds since the round began.
+    pub from_ms: i64,
+    /// To when.
+    pub to_ms: i64,
+}
+
+/// How often things go wrong, each from 0 to 1, per call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// A call fails, before its effect or after it.
+    pub fail: f64,
+    /// The process dies at a call.
+    pub kill: f64,
+    /// A call takes long.
+    pub slow: f64,
+}
+
+/// All that a seed decides before the round begins.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The configuration of the functions.
+    pub config: Config,
+    /// Its rules, for the reference model.
+    pub rules: Vec<RuleSpec>,
+    /// The records, in order.
+    pub puts: Vec<Put>,
+    /// Shards at the beginning.
+    pub shards: usize,
+    /// Changes of the shards, with their times.
+    pub reshards: Vec<(i64, Reshard)>,
+    /// The endpoint's bad days.
+    pub spells: Vec<Spell>,
+    /// How often calls go wrong, by [`crate::chaos::Port`].
+    pub rates: Vec<Rates>,
+    /// Records in a batch of the stream, at most.
+    pub batch: usize,
+    /// Messages in a batch of the queue, at most.
+    pub messages: usize,
+    /// Transitions in a batch of the outbox's stream, at most.
+    pub transitions: usize,
+    /// Rows in a call of the endpoint, at most.
+    pub rows_max: usize,
+    /// Calls of the endpoint at a time, at most.
+    pub in_flight_max: usize,
+    /// Groups of series in the queue.
+    pub groups: u32,
+    /// How often a message is received before the queue gives it up.
+    pub receives_max: u32,
+    /// From when on everything is well, in milliseconds since the round began.
+    pub well_from_ms: i64,
+}
+
+impl Scenario {
+    /// What `seed` means, with `ports` kinds of calls; of its records only the first `puts_max` are put.
+    ///
+    /// # Errors
+    /// If its configuration is refused, which is a bug.
+    pub fn new(seed: u64, ports: usize, puts_max: usize) -> Result<Self, String> {
+        let mut rng = Rng::with_seed(seed ^ 0x5ce0_a210);
+        let rules = rules(&mut rng);
+        let mut puts = puts(&mut rng);
+        puts.truncate(puts_max);
+        let last_ms = puts.last().map_or(0, |put| put.at_ms);
+        let well_from_ms = last_ms + rng.i64(1_000..600_000);
+        let changes = *pick(&mut rng, &[0, 0, 1, 3]);
+        let reshards = (0..changes).map(|_| (rng.i64(0..last_ms.max(1)), reshard(&mut rng))).collect();
+        let spells = (0..rng.usize(0..4)).map(|_| spell(&mut rng, well_from_ms)).collect();
+        let level = *pick(&mut rng, &[0.0, 0.005, 0.02, 0.08, 0.2]);
+        let rates = (0..ports).map(|_| rates(&mut rng, level)).collect();
+        let text: String = rules.iter().map(RuleSpec::toml).collect();
+        let config = Config::from_toml(&(INPUT.to_owned() + &text)).map_err(|error| error.to_string())?;
+        Ok(Scenario {
+            config,
+            rules,
+            puts,
+            shards: rng.usize(1..4),
+            reshards,
+            spells,
+            rates,
+            batch: *pick(&mut rng, &[1, 3, 10, 50]),
+            messages: *pick(&mut rng, &[1, 1, 4, 10]),
+            transitions: *pick(&mut rng, &[1, 5, 25]),
+            rows_max: *pick(&mut rng, &[1, 4, 500]),
+            in_flight_max: *pick(&mut rng, &[1, 2, 4]),
+            groups: *pick(&mut rng, &[1, 3, 8]),
+            receives_max: u32::MAX,
+            well_from_ms,
+        })
+    }
+}
+
+const INPUT: &str = "[input]\nseries = \"/s\"\ntime = \"/t\"\nfeatures = [\"/v\", \"/u\", \"/n\"]\nrecord_bytes_max = 300\n\
+                     [model]\nkind = \"endpoint\"\nendpoint = \"e\"\n";
+
+/// Any of `choices`, which are not none.
+fn pick<'c, T>(rng: &mut Rng, choices: &'c [T]) -> &'c T {
+    &choices[rng.usize(0..choices.len())]
+}
+
+fn m_of_n(rng: &mut Rng) -> (usize, usize) {
+    *pick(rng, &[(1, 1), (1, 1), (2, 2), (2, 3), (3, 3), (3, 5), (1, 3)])
+}
+
+fn rules(rng: &mut Rng) -> Vec<RuleSpec> {
+    let mut rule = |name, is_on_score, threshold| RuleSpec {
+        name,
+        is_on_score,
+        threshold,
+        hold: m_of_n(rng),
+        below: *pick(rng, &[1.0, 0.7]),
+        clear: m_of_n(rng),
+    };
+    let mut rules = vec![rule("strange", true, 10.0), rule("hot", false, 50.0)];
+    rules.truncate(rng.usize(1..3));
+    rules
+}
+
+fn rates(rng: &mut Rng, level: f64) -> Rates {
+    let mut rate = || level * pick(rng, &[0.0, 0.3, 1.0, 1.0, 3.0]);
+    Rates { fail: rate(), kill: rate() / 2.0, slow: rate() / 4.0 }
+}
+
+fn reshard(rng: &mut Rng) -> Reshard {
+    if rng.bool() { Reshard::Split } else { Reshard::Merge }
+}
+
+fn spell(rng: &mut Rng, well_from_ms: i64) -> Spell {
+    let mood = *pick(rng, &[Mood::Throttled, Mood::Down, Mood::Short, Mood::Small]);
+    let from_ms = rng.i64(0..well_from_ms.max(1));
+    Spell { mood, from_ms, to_ms: (from_ms + rng.i64(100..240_000)).min(well_from_ms) }
+}
+
+/// How a series is at the moment.
+#[derive(Clone)]
+struct Producer {
+    series: String,
+    key: u64,
+    /// Anomalous readings to come, by feature.
+    strange: [u32; 2],
+    last: Option<Put>,
+}
+
+fn puts(rng: &mut Rng) -> Vec<Put> {
+    let mut producers: Vec<Producer> = (0..rng.usize(1..7))
+        .map(|i| Producer { series: format!("s{i}"), key: rng.u64(..), strange: [0; 2], last: None })
+        .collect();
+    let faults = *pick(rng, &[0.0, 0.05, 0.3]);
+    let pace_ms = *pick(rng, &[5, 400, 4000]);
+    let (mut puts, mut now_ms) = (Vec::new(), 0);
+    for n in 0..*pick(rng, &[5, 20, 60, 60, 150]) {
+        now_ms += if rng.u8(..) < 200 { rng.i64(0..=pace_ms) } else { rng.i64(0..=pace_ms * 20) };
+        let which = rng.usize(0..producers.len());
+        let put = put(rng, &mut producers[which], n, now_ms, faults);
+        producers[which].last = Some(put.clone());
+        puts.push(put);
+    }
+    puts
+}
+
+fn put(rng: &mut Rng, producer: &mut Producer, n: u32, at_ms: i64, faults: f64) -> Put {
+    if let Some(last) = producer.last.as_ref().filter(|_| rng.f64() < 0.03) {
+        // A producer that did not hear the stream's answer puts its record again.
+        return Put { at_ms, ..last.clone() };
+    }
+    // Now and then out of order.
+    let event_ms = EPOCH_MS + at_ms - if rng.u8(..) < 20 { rng.i64(0..30_000) } else { 0 };
+    for strange in &mut producer.strange {
+        *strange = if rng.u8(..) < 25 { rng.u32(1..7) } else { strange.saturating_sub(1) };
+    }
+    let mut value = |strange: u32, threshold: f64| {
+        let share = if strange > 0 { rng.f64() * 2.0 + 1.01 } else { rng.f64() * 0.99 };
+        (threshold * share * 100.0).floor() / 100.0
+    };
+    let features = [value(producer.strange[0], 10.0), value(producer.strange[1], 50.0), f64::from(n)];
+    let reading = Reading { series: producer.series.clone(), at_ms: event_ms, features };
+    let text = json(&reading);
+    let (text, truth) = if rng.f64() < faults { spoil(rng, &text) } else { (text, Truth::Reading(reading)) };
+    Put { at_ms, key: producer.key, bytes: text.into_bytes(), truth }
+}
+
+fn json(Reading { series, at_ms, features: [v, u, n] }: &Reading) -> String {
+    format!(r#"{{"s":"{series}","t":{at_ms},"v":{v:?},"u":{u:?},"n":{n:?}}}"#)
+}
+
+/// A record at fault, and the reason's name.
+fn spoil(rng: &mut Rng, text: &str) -> (String, Truth) {
+    let spoiled = [
+        (text[..text.len() - 3].to_owned(), "json"),
+        (text.replace("\"v\":", "\"w\":"), "missing"),
+        (text.replace("\"v\":", "\"v\":\"x\",\"w\":"), "not-a-number"),
+        (text.replace("\"v\":", "\"v\":NaN,\"w\":"), "not-finite"),
+        (text.replace("\"t\":", "\"t\":\"soon\",\"w\":"), "time"),
+        (text.replace("\"s\":\"", "\"s\":\"\",\"w\":\""), "series"),
+        (text.replace("\"v\":", &format!("\"v\":{REFUSED},\"w\":")), "refused"),
+        (text.replace("\"v\":", &format!("\"v\":{UNSCORED},\"w\":")), "refused"),
+        (text.replace("\"s\":", &format!("\"w\":\"{}\",\"s\":", "x".repeat(300))), "too-large"),
+    ];
+    let (text, reason) = pick(rng, &spoiled).clone();
+    (text, Truth::Fault(reason))
+}

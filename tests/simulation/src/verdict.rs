@@ -1,0 +1,144 @@
+//! What must hold at the end of a round.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anomaly_core::alert::{Step, Transition};
+use anomaly_core::classify::{Policy, SeriesState, classify};
+use anomaly_core::position::Position;
+use anomaly_core::reading::{Reading, Scored, SeriesId};
+use anomaly_core::time::Timestamp;
+use anomaly_pipeline::ports::TransitionKey;
+
+use crate::reference::{Demand, demands};
+use crate::scenario::{self, Truth, score};
+use crate::world::World;
+
+/// Every promise that does not hold.
+pub(crate) fn problems(world: &World, policy: &Policy) -> Vec<String> {
+    let mut problems = Vec::new();
+    rejects(world, &mut problems);
+    states(world, policy, &mut problems);
+    alerts(world, &mut problems);
+    repetitions(world, &mut problems);
+    order(world, &mut problems);
+    problems
+}
+
+/// The records at fault are kept, each with its reason, and no other record is.
+fn rejects(world: &World, problems: &mut Vec<String>) {
+    let mut kept = world.tables.rejects.clone();
+    for (position, truth) in world.truths() {
+        let place = (position.partition.clone(), position.sequence.as_str().to_owned(), 0);
+        let reason = kept.remove(&place).map(|reject| reject.reject.as_str());
+        let wanted = match truth {
+            Truth::Fault(reason) => Some(*reason),
+            Truth::Reading(_) => None,
+        };
+        if reason != wanted {
+            problems
+                .push(format!("record {place:?} was rejected as {reason:?}, and should be as {wanted:?}"));
+        }
+    }
+    problems.extend(kept.into_keys().map(|place| format!("{place:?} was rejected and never put")));
+}
+
+/// Every reading was judged once, in order: each state is what one process makes of the same records.
+fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
+    let mut wanted: BTreeMap<SeriesId, SeriesState> = BTreeMap::new();
+    for (position, truth) in world.truths() {
+        let Truth::Reading(reading) = truth else { continue };
+        let Some(scored) = scored(reading, position) else { continue };
+        let state = wanted.entry(scored.reading.series.clone()).or_default();
+        classify(policy, state, &scored, "model");
+    }
+    for (series, state) in &wanted {
+        let found = world.tables.states.get(series).map(|(bytes, _)| bytes.clone());
+        if found.as_deref() != Some(&state.encode()) {
+            let found = found.and_then(|bytes| SeriesState::decode(&bytes).ok());
+            problems.push(format!("the state of {series} is {found:?}, and should be {state:?}"));
+        }
+    }
+    let extra = world.tables.states.keys().filter(|series| !wanted.contains_key(series));
+    problems.extend(extra.map(|series| format!("a state of {series}, of which there are no readings")));
+}
+
+fn scored(reading: &scenario::Reading, position: Position) -> Option<Scored> {
+    let scenario::Reading { series, at_ms, features } = reading;
+    let (series, at) = (SeriesId::new(series).ok()?, Timestamp::from_ms(*at_ms)?);
+    let reading = Reading { series, at, features: features.to_vec(), filled: Vec::new(), position };
+    Some(Scored { score: Some(score(features)), reading })
+}
+
+/// People were told of all that the reference model demands, and of nothing else.
+fn alerts(world: &World, problems: &mut Vec<String>) {
+    let truths = world.truths();
+    let readings = truths.iter().filter_map(|(_, truth)| match truth {
+        Truth::Reading(reading) => Some(reading),
+        Truth::Fault(_) => None,
+    });
+    let demanded = demands(&world.scenario.rules, readings);
+    let mut told: BTreeMap<TransitionKey, &Transition> = BTreeMap::new();
+    for delivery in &world.deliveries {
+        if let Some(before) = told.insert(delivery.key.clone(), &delivery.transition)
+            && *before != delivery.transition
+        {
+            problems.push(format!("{:?} was told in two ways", delivery.key));
+        }
+    }
+    let mut left: Vec<&Demand> = demanded.iter().collect();
+    for transition in told.values() {
+        match left.iter().position(|demand| is_met(demand, transition)) {
+            Some(index) => drop(left.swap_remove(index)),
+            None => problems.push(format!("nobody demanded {transition:?}")),
+        }
+    }
+    for demand in left {
+        // An alert's name is its series, its rule and the time at which it opened: where a record that was put
+        // twice opens a second one of the same name, one is enough.
+        let is_met = told.values().any(|transition| has_name(demand, transition));
+        if !is_met {
+            problems.push(format!("nobody was told of {demand:?}"));
+        }
+    }
+}
+
+fn has_name(demand: &Demand, transition: &Transition) -> bool {
+    let Demand { series, rule, number, opened_ms, .. } = demand;
+    (transition.series.as_str(), transition.rule.as_str()) == (series, rule)
+        && (transition.number, transition.fired_at.as_ms()) == (*number, *opened_ms)
+        && (transition.step == Step::Fired) == (*number == 1)
+}
+
+fn is_met(demand: &Demand, transition: &Transition) -> bool {
+    let Demand { at_ms, since_ms, judged, peak, anomalous, .. } = demand;
+    has_name(demand, transition)
+        && (transition.at.as_ms(), transition.since.as_ms()) == (*at_ms, *since_ms)
+        && (transition.margin.judged, transition.peak.judged) == (*judged, *peak)
+        && transition.anomalous == *anomalous
+}
+
+/// Nothing was told twice, unless a crash or a lost answer fell between the topic's taking it and the mark.
+fn repetitions(world: &World, problems: &mut Vec<String>) {
+    let mut times: BTreeMap<&TransitionKey, u32> = BTreeMap::new();
+    world.deliveries.iter().for_each(|delivery| *times.entry(&delivery.key).or_default() += 1);
+    for (key, times) in times {
+        let excused = world.excused.get(key).copied().unwrap_or_default();
+        if times > 1 + excused {
+            problems.push(format!("{key:?} was told {times} times, with {excused} crashes to excuse it"));
+        }
+    }
+}
+
+/// An alert's steps were told in order, as long as no process died or dawdled while it held a claim.
+fn order(world: &World, problems: &mut Vec<String>) {
+    if world.is_order_excused {
+        return;
+    }
+    let mut told = BTreeSet::new();
+    for TransitionKey { alert, number } in world.deliveries.iter().map(|delivery| &delivery.key) {
+        if *number > 1 && !told.contains(&(alert, number - 1)) {
+            problems.push(format!("step {number} of {alert} was told before the one before it"));
+        }
+        told.insert((alert, *number));
+    }
+}

@@ -33,6 +33,19 @@ shards = 2
 retention = "24h"
 "#;
 
+/// A configuration in which readings wait for each other.
+pub const EVENT_TIME: &str = r#"
+[input]
+series = "/series"
+time = "/timestamp"
+features = ["/value"]
+[input.event_time]
+late = "16s"
+out_of_order = "5s"
+[model]
+kind = "none"
+"#;
+
 /// `[source]` in every kind and form there is, each with the name of its file.
 ///
 /// # Errors

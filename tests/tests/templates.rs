@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use anomaly_core::config::Config;
 use anomaly_provision::{Target, render};
 use anomaly_tests::rig::Rig;
-use anomaly_tests::template::{self, ENDPOINT, NO_MODEL, Template};
+use anomaly_tests::template::{self, ENDPOINT, EVENT_TIME, NO_MODEL, Template};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
@@ -64,11 +64,11 @@ fn written(folder: &Path, target: Target) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// With and without a model, and with every source.
+/// With and without a model, with event time, and with every source.
 fn configurations() -> Result<Vec<(String, String)>> {
-    let models =
-        [("endpoint", ENDPOINT), ("no-model", NO_MODEL)].map(|(name, toml)| (name.into(), toml.into()));
-    Ok(models.into_iter().chain(template::sources()?).collect())
+    let own = [("endpoint", ENDPOINT), ("no-model", NO_MODEL), ("event-time", EVENT_TIME)];
+    let own = own.map(|(name, toml)| (name.into(), toml.into()));
+    Ok(own.into_iter().chain(template::sources()?).collect())
 }
 
 #[test]

@@ -38,6 +38,13 @@ fn input(config: &Config, problems: &mut Vec<String>) {
     if input.features.is_empty() {
         problems.push("input.features: empty; name at least one field that holds a number".to_owned());
     }
+    if input.event_time.is_some() && input.time.is_none() {
+        problems.push(
+            "input.event_time: of no use without input.time; a record without a time of its own counts as of \
+             its arrival, which is always in time"
+                .to_owned(),
+        );
+    }
     if input.record_bytes_max > RECORD_BYTES_MAX {
         problems.push(format!(
             "input.record_bytes_max: {} does not fit the event a function is called with; at most {RECORD_BYTES_MAX}",

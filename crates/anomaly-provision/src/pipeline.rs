@@ -8,9 +8,11 @@
 pub(crate) mod alerts;
 mod classify;
 mod dead;
+mod flush;
 mod function;
 mod invoke;
 mod publish;
+mod schedule;
 pub(crate) mod scored;
 pub(crate) mod source;
 pub(crate) mod tables;
@@ -74,7 +76,7 @@ fn stack(config: &Config, packaging: Packaging) -> Stack {
         invoke::resources(config, packaging, statements, calls),
         scored::resources(),
         classify::resources(config, packaging),
-        tables::resources(),
+        tables::resources(config),
         publish::resources(config, packaging),
         alerts::resources(),
         dead::resources(),

@@ -3,14 +3,16 @@
 use anomaly_core::config::Config;
 
 use super::function::{self, Packaging, Stage};
-use super::{scored, tables};
+use super::{flush, scored, tables};
 use crate::permission::{Statement, allow};
 use crate::stack::Resource;
 use crate::value::{attribute, map, reference};
 
 pub(super) fn resources(config: &Config, packaging: Packaging) -> Vec<Resource> {
-    let mut resources = function::resources(Stage::Classify, config, packaging, statements());
+    let statements = statements().into_iter().chain(flush::statements(config));
+    let mut resources = function::resources(Stage::Classify, config, packaging, statements);
     resources.push(source());
+    resources.extend(flush::resources(config));
     resources
 }
 

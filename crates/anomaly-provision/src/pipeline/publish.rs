@@ -4,23 +4,28 @@ use anomaly_core::config::Config;
 use anomaly_core::names;
 
 use super::function::{self, Packaging, Stage};
-use super::{alerts, dead, scored, tables};
-use crate::permission::{self, Statement, allow};
+use super::schedule::Schedule;
+use super::{alerts, dead, tables};
+use crate::permission::{Statement, allow};
 use crate::stack::Resource;
 use crate::value::{attribute, list, map, reference, sub};
 
-/// Where sweeps go that could not be made.
-const DEAD_SWEEPS: &str = "SweepDlq";
-
-/// What the schedule sends: the same text as `events/sweep.json`.
-const SWEEP_EVENT: &str = r#"{"sweep":true}"#;
-
-const SWEEP_MINUTES: u32 = 5;
+const SWEEP: Schedule = Schedule {
+    id: "Sweep",
+    stage: Stage::Publish,
+    minutes: 5,
+    // The same text as `events/sweep.json`.
+    event: r#"{"sweep":true}"#,
+    description: "Publishes what is still pending",
+    because: "Takes away the 24-hour limit of the outbox's stream.",
+    keep_failed: "KeepFailedSweep",
+    alarm: "A sweep of unsent alerts failed",
+};
 
 pub(super) fn resources(config: &Config, packaging: Packaging) -> Vec<Resource> {
     let mut resources = function::resources(Stage::Publish, config, packaging, statements());
-    resources.extend([source(), sweep(), sweep_role(), sweep_retries(), dead_sweeps()]);
-    resources.push(scored::not_empty("SweepDlqNotEmpty", DEAD_SWEEPS, "A sweep of unsent alerts failed"));
+    resources.push(source());
+    resources.extend(SWEEP.resources());
     resources
 }
 
@@ -48,8 +53,7 @@ fn statements() -> Vec<Statement> {
             [attribute(&format!("{}.Arn", alerts::KEY))],
         )
         .when(through_sns),
-        // Lambda hands a failed sweep on in the function's own name.
-        allow("KeepFailedSweep", ["sqs:SendMessage"], [attribute(&format!("{DEAD_SWEEPS}.Arn"))]),
+        SWEEP.statement(),
     ];
     own.into_iter().chain(dead::keep_failed_batches()).collect()
 }
@@ -78,71 +82,6 @@ fn source() -> Resource {
     .because("New rows only. Whatever this misses, the sweep finds: a row stays pending until it was sent.")
 }
 
-fn sweep() -> Resource {
-    Resource::new(
-        "Sweep",
-        "AWS::Scheduler::Schedule",
-        map! {
-            "Description": "Publishes what is still pending",
-            "ScheduleExpression": format!("rate({SWEEP_MINUTES} minutes)"),
-            "FlexibleTimeWindow": map! { "Mode": "OFF" },
-            "Target": map! {
-                "Arn": attribute(&format!("{}.Arn", Stage::Publish.function())),
-                "RoleArn": attribute("SweepRole.Arn"),
-                "Input": SWEEP_EVENT,
-                // Older than this, the next one is there already.
-                "RetryPolicy": map! { "MaximumEventAgeInSeconds": SWEEP_MINUTES * 60, "MaximumRetryAttempts": 3_u32 },
-                "DeadLetterConfig": map! { "Arn": attribute(&format!("{DEAD_SWEEPS}.Arn")) },
-            },
-        },
-    )
-    .because("Takes away the 24-hour limit of the outbox's stream.")
-}
-
-fn sweep_role() -> Resource {
-    let trust = map! {
-        "Effect": "Allow",
-        "Principal": map! { "Service": "scheduler.amazonaws.com" },
-        "Action": "sts:AssumeRole",
-        "Condition": permission::for_this_account(),
-    };
-    let function = attribute(&format!("{}.Arn", Stage::Publish.function()));
-    permission::role_trusting(
-        "SweepRole".to_owned(),
-        trust,
-        vec![
-            allow("CallPublish", ["lambda:InvokeFunction"], [function]),
-            allow("KeepFailedSweep", ["sqs:SendMessage"], [attribute(&format!("{DEAD_SWEEPS}.Arn"))]),
-        ],
-    )
-}
-
-/// The schedule hands the event over and is done: what the function does with it is for Lambda to watch.
-fn sweep_retries() -> Resource {
-    Resource::new(
-        "SweepRetries",
-        "AWS::Lambda::EventInvokeConfig",
-        map! {
-            "FunctionName": reference(&Stage::Publish.function()),
-            "Qualifier": "$LATEST",
-            "MaximumEventAgeInSeconds": SWEEP_MINUTES * 60,
-            "MaximumRetryAttempts": 0_u32,
-            "DestinationConfig": map! {
-                "OnFailure": map! { "Destination": attribute(&format!("{DEAD_SWEEPS}.Arn")) },
-            },
-        },
-    )
-    .because("A failed sweep is not repeated: the next one does the same work.")
-}
-
-fn dead_sweeps() -> Resource {
-    Resource::new(
-        DEAD_SWEEPS,
-        "AWS::SQS::Queue",
-        map! { "MessageRetentionPeriod": scored::RETENTION_S, "SqsManagedSseEnabled": true },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +90,7 @@ mod tests {
     #[test]
     fn the_schedule_sends_the_committed_event() {
         let committed = include_str!("../../../../events/sweep.json");
-        let [sent, committed] = [SWEEP_EVENT, committed].map(serde_json::from_str::<serde_json::Value>);
+        let [sent, committed] = [SWEEP.event, committed].map(serde_json::from_str::<serde_json::Value>);
         assert_eq!(sent.expect("JSON"), committed.expect("JSON"));
     }
 

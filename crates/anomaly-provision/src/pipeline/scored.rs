@@ -58,7 +58,7 @@ fn dead_letters() -> Resource {
 }
 
 /// An alarm for a queue that should be empty.
-pub(super) fn not_empty(id: &'static str, queue: &str, description: &'static str) -> Resource {
+pub(super) fn not_empty(id: impl Into<String>, queue: &str, description: &'static str) -> Resource {
     let dimension = map! { "Name": "QueueName", "Value": attribute(&format!("{queue}.QueueName")) };
     Resource::new(
         id,

@@ -1,7 +1,9 @@
 //! The tables: what is known of each series, what people are to be told, and what could not be read.
 
+use anomaly_core::config::Config;
 use anomaly_core::names;
 
+use super::flush;
 use crate::stack::Resource;
 use crate::value::{Entry, Value, attribute, list, map};
 
@@ -12,8 +14,8 @@ pub(crate) const OUTBOX: &str = "Outbox";
 /// The logical id of the table of rejected records.
 pub(crate) const REJECTS: &str = "Rejects";
 
-pub(super) fn resources() -> Vec<Resource> {
-    vec![states(), outbox(), rejects()]
+pub(super) fn resources(config: &Config) -> Vec<Resource> {
+    vec![states(config), outbox(), rejects()]
 }
 
 /// The ARN of the table `id`.
@@ -21,10 +23,25 @@ pub(super) fn arn(id: &str) -> Value {
     attribute(&format!("{id}.Arn"))
 }
 
-fn states() -> Resource {
-    table(STATES, &[(names::SERIES, "S")], [keys("KeySchema", &[names::SERIES]), recovery()]).because(
-        "A row a series. Deleted with the stack; DynamoDB keeps a backup of 35 days where recovery is on.",
+fn states(config: &Config) -> Resource {
+    const BECAUSE: &str =
+        "A row a series. Deleted with the stack; DynamoDB keeps a backup of 35 days where recovery is on.";
+    let key = keys("KeySchema", &[names::SERIES]);
+    if !flush::is_wanted(config) {
+        return table(STATES, &[(names::SERIES, "S")], [key, recovery()]).because(BECAUSE);
+    }
+    let held = map! {
+        "IndexName": names::HELD_INDEX,
+        "KeySchema": schema(&[names::HELD, names::HELD_AT_MS]),
+        // The name of the series is all that is asked for.
+        "Projection": map! { "ProjectionType": "KEYS_ONLY" },
+    };
+    table(
+        STATES,
+        &[(names::SERIES, "S"), (names::HELD, "S"), (names::HELD_AT_MS, "N")],
+        [key, Entry::new("GlobalSecondaryIndexes", list![held]), recovery()],
     )
+    .because(BECAUSE)
 }
 
 fn outbox() -> Resource {

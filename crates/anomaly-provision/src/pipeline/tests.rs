@@ -130,6 +130,64 @@ fn publish_claims_marks_and_sends() {
     );
 }
 
+fn by_event_time(lines: &str) -> Config {
+    let text = format!(
+        "[input]\nseries = \"/id\"\ntime = \"/ts\"\nfeatures = [\"/x\"]\n[input.event_time]\n{lines}\n\
+         [model]\nkind = \"none\"\n"
+    );
+    Config::from_toml(&text).expect("valid")
+}
+
+#[test]
+fn where_readings_wait_a_schedule_releases_those_of_silent_series() {
+    let config = by_event_time("late = \"16s\"\nout_of_order = \"5s\"");
+    check(
+        &config,
+        "ClassifyRole",
+        expect![[r#"
+        sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes, sqs:ChangeMessageVisibility on Scored.Arn
+        dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
+        dynamodb:PutItem on Outbox.Arn
+        dynamodb:BatchWriteItem on Rejects.Arn
+        dynamodb:Query on ${States.Arn}/index/held
+        sqs:SendMessage on FlushDlq.Arn
+        logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
+    "#]],
+    );
+    check(
+        &config,
+        "FlushRole",
+        expect![[r#"
+        lambda:InvokeFunction on ClassifyFunction.Arn
+        sqs:SendMessage on FlushDlq.Arn
+    "#]],
+    );
+    let yaml = plain(&config).to_yaml();
+    assert!(yaml.contains("ScheduleExpression: rate(1 minute)\n"), "in the singular");
+    assert!(yaml.contains("IndexName: held\n"));
+}
+
+/// What is not asked for is not paid for.
+#[test]
+fn where_none_waits_there_is_neither_schedule_nor_index() {
+    for config in [with_endpoint(), by_event_time("late = \"16s\"")] {
+        let yaml = plain(&config).to_yaml();
+        assert!(!yaml.contains("Flush") && !yaml.contains("held"), "{yaml}");
+    }
+}
+
+#[test]
+fn event_time_needs_a_time() {
+    let mut config = by_event_time("");
+    config.input.time = None;
+    refused(
+        &config,
+        expect![
+            "cannot render for AWS: input.event_time: of no use without input.time; a record without a time of its own counts as of its arrival, which is always in time"
+        ],
+    );
+}
+
 #[test]
 fn the_schedule_may_call_publish() {
     check(

@@ -8,7 +8,8 @@
 //!
 //! A body of more than 6,291,456 bytes gets 413 on both, because SageMaker refuses it before the container sees
 //! it; an endpoint of another name gets 400 `ValidationError`. Bodies are those of SageMaker's Random Cut Forest:
-//! `text/csv`, `application/json` and `application/jsonlines` in, JSON (or, if accepted, JSON lines) out.
+//! `text/csv`, `application/json`, `application/jsonlines` and `application/x-recordio-protobuf` in, and the same
+//! out: what is accepted, or else JSON.
 //!
 //! Not behind a wall: no signature is checked, and whoever reaches the port can score.
 
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anomaly_core::exchange::Media;
 use anomaly_detect::{ArtifactError, Model};
 use axum::Router;
 use axum::body::Body;
@@ -37,12 +39,8 @@ use tokio::net::TcpListener;
 
 use answer::{Answer, Problem, Speaker};
 use fault::{Fault, Kind};
-use request::Format;
 
-/// The largest body either way, as in the runtime API's model.
-///
-/// Source: facts of the service in botocore 1.43, `sagemaker-runtime`, `BodyBlob`.
-pub const BODY_BYTES_MAX: usize = 6_291_456;
+pub use anomaly_core::exchange::BODY_BYTES_MAX;
 
 /// How much of a too large body is still read, so that the client gets to read the answer rather than a reset.
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
@@ -197,7 +195,7 @@ impl Endpoint {
 
     async fn answer(&self, request: Request, due: Option<Kind>) -> Result<Answer, Problem> {
         let (parts, body) = request.into_parts();
-        let lines = answer::lines_accepted(text(&parts.headers, ACCEPT));
+        let wanted = answer::wanted(text(&parts.headers, ACCEPT));
         // Read whatever the answer will be: a client that is still writing would not see it.
         let body = read(&parts.headers, body).await?;
         match due {
@@ -206,23 +204,23 @@ impl Endpoint {
             Some(Kind::Internal) => return Err(Problem::Internal),
             Some(Kind::WrongCount | Kind::Slow(_)) | None => {}
         }
-        let format = request::format(text(&parts.headers, CONTENT_TYPE))?;
+        let media = request::media(text(&parts.headers, CONTENT_TYPE))?;
         let model = self.model.clone();
         // Scoring is arithmetic, milliseconds to seconds of it: not on the threads that answer pings.
-        let mut scores = tokio::task::spawn_blocking(move || score(&model, format, &body))
+        let mut scores = tokio::task::spawn_blocking(move || score(&model, media, &body))
             .await
             .map_err(|_| Problem::ModelFailed)??;
         self.rows.fetch_add(scores.len() as u64, Ordering::Relaxed);
         if due == Some(Kind::WrongCount) {
             scores.pop();
         }
-        Ok(Answer { scores, lines })
+        Ok(Answer { scores, media: wanted })
     }
 }
 
 /// The scores of a body's rows, in order.
-fn score(model: &Model, format: Format, body: &[u8]) -> Result<Vec<f64>, Problem> {
-    let rows = request::rows(format, body, model.features())?;
+fn score(model: &Model, media: Media, body: &[u8]) -> Result<Vec<f64>, Problem> {
+    let rows = request::rows(media, body, model.features())?;
     rows.iter()
         .enumerate()
         .map(|(row_idx, row)| {

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use anomaly_core::config;
+use anomaly_core::exchange::{Encoder, Reader};
 use anomaly_detect::{Model, TrainOptions};
 use anomaly_local::serve::{BODY_BYTES_MAX, ServeOptions, Served, serve};
 use aws_sdk_sagemakerruntime::Client;
@@ -20,6 +22,8 @@ use tokio::task::JoinHandle;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 type Outcome = Result<()>;
+
+const RECORD_IO: &str = "application/x-recordio-protobuf";
 
 fn model() -> Result<Model> {
     let rows = (0..200).map(|n| vec![f64::from(n % 7), f64::from(n % 5) * 1e6]);
@@ -129,6 +133,44 @@ async fn the_sdk_gets_the_models_own_scores_in_every_format() -> Outcome {
     let text = std::str::from_utf8(blob(&output))?;
     assert_eq!(text, format!("{{\"score\":{}}}\n{{\"score\":{}}}\n", expected[0], expected[1]));
     assert_eq!(server.end().await?, Served { requests: 4, rows: 8, drained: true });
+    Ok(())
+}
+
+/// What our own functions send and read, through the real SDK: every content type with every answer.
+#[tokio::test]
+async fn requests_and_answers_of_every_media_type_give_the_same_scores() -> Outcome {
+    let server = Running::start(ServeOptions::default()).await?;
+    let (client, model) = (server.client(1), model()?);
+    let rows: Vec<[f64; 2]> = (0..50).map(|n| [f64::from(n) * 0.1, f64::from(n * n) / 3.0]).collect();
+    let rows: Vec<&[f64]> = rows.iter().map(<[f64; 2]>::as_slice).collect();
+    let expected = rows.iter().map(|row| model.score(row)).collect::<Result<Vec<f64>, _>>()?;
+    let narrow: Vec<f64> = expected.iter().map(|score| f64::from(*score as f32)).collect();
+    for content_type in ["text/csv; label_size=0", "application/json", "application/jsonlines", RECORD_IO] {
+        for (accept, response) in [
+            ("application/json", "rcf"),
+            ("application/jsonlines", "rcf"),
+            (RECORD_IO, "rcf"),
+            ("text/csv", "csv"),
+        ] {
+            let config = config::Model {
+                content_type: content_type.to_owned(),
+                accept: Some(accept.to_owned()),
+                response: response.to_owned(),
+                ..config::Model::default()
+            };
+            let problems = |problems: Vec<String>| problems.join("; ");
+            let encoder = Encoder::new(&config, &[]).map_err(problems)?;
+            let reader = Reader::new(&config).map_err(problems)?;
+            let request = client.invoke_endpoint().endpoint_name("any").content_type(encoder.content_type());
+            let output =
+                request.accept(reader.accept()).body(Blob::new(encoder.encode(&rows)?)).send().await?;
+            assert_eq!(output.content_type(), Some(accept));
+            let found = reader.read(output.content_type(), blob(&output), rows.len())?;
+            let bits = |scores: &[f64]| scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
+            let expected = if accept == RECORD_IO { &narrow } else { &expected };
+            assert_eq!(bits(&found), bits(expected), "{content_type} {accept}");
+        }
+    }
     Ok(())
 }
 

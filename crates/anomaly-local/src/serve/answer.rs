@@ -1,5 +1,6 @@
 //! From scores and problems to HTTP, as the container says them and as SageMaker passes them on.
 
+use anomaly_core::exchange::{Media, recordio};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -9,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::BODY_BYTES_MAX;
 
+const CONTENT_TYPES: &str =
+    "text/csv, application/json, application/jsonlines and application/x-recordio-protobuf";
 const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
@@ -23,7 +26,7 @@ pub(crate) enum Speaker {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) scores: Vec<f64>,
-    pub(crate) lines: bool,
+    pub(crate) media: Media,
 }
 
 /// Why there are no scores.
@@ -49,24 +52,31 @@ pub(crate) enum Problem {
     Internal,
 }
 
-/// Whether the scores are wanted as JSON lines; whoever accepts anything gets JSON.
-pub(crate) fn lines_accepted(accept: &str) -> bool {
-    accept.split(',').any(|kind| {
-        let essence = kind.split(';').next().unwrap_or("").trim();
-        essence.eq_ignore_ascii_case("application/jsonlines")
-    })
+/// What the scores are wanted in; whoever accepts anything gets JSON.
+pub(crate) fn wanted(accept: &str) -> Media {
+    Media::accepted(accept).unwrap_or(Media::Json)
 }
 
-/// `{"scores":[{"score":0.5},…]}`, or one `{"score":0.5}` a line.
-///
-/// Scores are written with the fewest digits that read back to the same bits.
+/// The scores in the wanted media type, each with the fewest digits that read back to the same bits; in RecordIO,
+/// as Random Cut Forest writes them, in 32 bits.
 pub(crate) fn scores(answer: &Answer) -> Response {
-    let scores: Vec<Score> = answer.scores.iter().map(|&score| Score { score }).collect();
-    let (kind, body) = match answer.lines {
-        true => ("application/jsonlines", scores.iter().map(|score| json(score) + "\n").collect()),
-        false => ("application/json", json(&Scores { scores })),
+    let Answer { scores, media } = answer;
+    let lines = |line: fn(f64) -> String| {
+        scores.iter().flat_map(|score| (line(*score) + "\n").into_bytes()).collect()
     };
-    let mut response = respond(StatusCode::OK, kind, body);
+    let body: Vec<u8> = match media {
+        Media::Csv => lines(|score| format!("{score:?}")),
+        Media::Json => {
+            json(&Scores { scores: scores.iter().map(|&score| Score { score }).collect() }).into_bytes()
+        }
+        Media::JsonLines => lines(|score| json(&Score { score })),
+        Media::RecordIo => {
+            let mut body = Vec::new();
+            scores.iter().for_each(|score| recordio::write_score(*score, &mut body));
+            body
+        }
+    };
+    let mut response = respond(StatusCode::OK, media.as_str(), body);
     response.headers_mut().insert(VARIANT, HeaderValue::from_static("AllTraffic"));
     response
 }
@@ -137,10 +147,10 @@ fn reason(problem: &Problem) -> String {
     match problem {
         Problem::Rows(reason) => reason.clone(),
         Problem::ContentType { found } if found.is_empty() => {
-            "no content type: text/csv, application/json or application/jsonlines is needed".to_owned()
+            format!("no content type: one of {CONTENT_TYPES} is needed")
         }
         Problem::ContentType { found } => {
-            format!("content type {found:?} is none of text/csv, application/json and application/jsonlines")
+            format!("content type {found:?} is none of {CONTENT_TYPES}")
         }
         Problem::TooLarge => format!("HTTP content length exceeded {BODY_BYTES_MAX} bytes."),
         Problem::TooSlow => "the body did not arrive in time".to_owned(),
@@ -162,8 +172,8 @@ fn text(status: StatusCode, reason: &str) -> Response {
     respond(status, "text/plain; charset=utf-8", format!("{reason}\n"))
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn respond(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response

@@ -1,56 +1,45 @@
 //! From a request's body to rows of numbers, or to a reason that names row and column.
 
+use anomaly_core::exchange::{Media, recordio};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::answer::Problem;
 
-/// How a body is written. Source: Amazon SageMaker AI developer guide, "RCF response formats" and "Common data
-/// formats for inference".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// One row a line, no header.
-    Csv,
-    /// `{"instances": [{"features": [1.5, 16.0]}, …]}`, or with `{"data": {"features": {"values": [1.5, 16.0]}}}`.
-    Json,
-    /// One such instance a line.
-    JsonLines,
-}
-
-/// The format of a content type, whose parameters (`; label_size=0`, `; charset=utf-8`) change nothing.
-pub(crate) fn format(content_type: &str) -> Result<Format, Problem> {
-    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "text/csv" => Ok(Format::Csv),
-        "application/json" => Ok(Format::Json),
-        "application/jsonlines" | "application/x-jsonlines" => Ok(Format::JsonLines),
-        _ => Err(Problem::ContentType { found: content_type.to_owned() }),
-    }
+/// What the body is written in.
+pub(crate) fn media(content_type: &str) -> Result<Media, Problem> {
+    Media::of(content_type).ok_or_else(|| Problem::ContentType { found: content_type.to_owned() })
 }
 
 /// The rows of `body`, at least one, each with a finite value for every one of `features`, in their order.
-pub(crate) fn rows(format: Format, body: &[u8], features: &[String]) -> Result<Vec<Vec<f64>>, Problem> {
-    let text = std::str::from_utf8(body).map_err(|e| {
-        Problem::Rows(format!("the body is not UTF-8: byte {} belongs to no character", e.valid_up_to() + 1))
-    })?;
-    if text.trim().is_empty() {
+pub(crate) fn rows(media: Media, body: &[u8], features: &[String]) -> Result<Vec<Vec<f64>>, Problem> {
+    if body.trim_ascii().is_empty() {
         return Err(Problem::Rows("the body is empty: at least one row is needed".to_owned()));
     }
-    let rows: Vec<Vec<f64>> = match format {
-        Format::Csv => {
-            lines(text).map(|(row_idx, line)| csv_row(row_idx, line, features)).collect::<Result<_, _>>()?
+    let rows: Vec<Vec<f64>> = match media {
+        Media::Csv => {
+            let row = |(row_idx, line)| csv_row(row_idx, line, features);
+            lines(text(body)?).map(row).collect::<Result<_, _>>()?
         }
-        Format::Json => instances(text, features)?,
-        Format::JsonLines => {
-            lines(text).map(|(row_idx, line)| json_row(row_idx, line, features)).collect::<Result<_, _>>()?
+        Media::Json => instances(text(body)?, features)?,
+        Media::JsonLines => {
+            let row = |(row_idx, line)| json_row(row_idx, line, features);
+            lines(text(body)?).map(row).collect::<Result<_, _>>()?
         }
+        Media::RecordIo => recordio::rows(body).map_err(|error| Problem::Rows(error.to_string()))?,
     };
     if rows.is_empty() {
         return Err(Problem::Rows("\"instances\" is empty: at least one row is needed".to_owned()));
     }
     rows.iter().enumerate().try_for_each(|(row_idx, row)| check(row_idx, row, features))?;
     Ok(rows)
+}
+
+fn text(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|e| {
+        Problem::Rows(format!("the body is not UTF-8: byte {} belongs to no character", e.valid_up_to() + 1))
+    })
 }
 
 /// Lines with their index; the end of the last line, and empty lines at the end, are no lines.
@@ -205,28 +194,40 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anomaly_core::config::Tensor;
 
-    fn check(format: Format, body: &str) -> Result<Vec<Vec<f64>>, String> {
+    fn check(media: Media, body: &str) -> Result<Vec<Vec<f64>>, String> {
         let features = ["cpu".to_owned(), "memory".to_owned()];
-        rows(format, body.as_bytes(), &features).map_err(|problem| match problem {
+        rows(media, body.as_bytes(), &features).map_err(|problem| match problem {
             Problem::Rows(reason) => reason,
             other => format!("{other:?}"),
         })
     }
 
     #[test]
-    fn content_types() {
-        for (content_type, expected) in [
-            ("text/csv", Some(Format::Csv)),
-            ("text/csv; label_size=0", Some(Format::Csv)),
-            ("Text/CSV;charset=utf-8", Some(Format::Csv)),
-            ("application/json", Some(Format::Json)),
-            ("application/jsonlines", Some(Format::JsonLines)),
-            ("application/x-recordio-protobuf", None),
-            ("", None),
-        ] {
-            assert_eq!(format(content_type).ok(), expected, "{content_type}");
+    fn an_unknown_content_type_is_told_back() {
+        assert_eq!(media("Text/CSV; label_size=0").ok(), Some(Media::Csv));
+        assert!(matches!(media("image/png"), Err(Problem::ContentType { found }) if found == "image/png"));
+    }
+
+    #[test]
+    fn record_io() {
+        let mut body = Vec::new();
+        for row in [[1.5, 16.0], [-2.0, 1e3]] {
+            recordio::write_row(Tensor::Float64, &row, &mut body);
         }
+        let features = ["cpu".to_owned(), "memory".to_owned()];
+        assert_eq!(
+            rows(Media::RecordIo, &body, &features).ok(),
+            Some(vec![vec![1.5, 16.0], vec![-2.0, 1e3]])
+        );
+        recordio::write_row(Tensor::Float32, &[1.0, f64::NAN], &mut body);
+        let Err(Problem::Rows(reason)) = rows(Media::RecordIo, &body, &features) else { panic!("a problem") };
+        assert_eq!(reason, "row 3, column 2 (memory): NaN is not finite");
+        let Err(Problem::Rows(reason)) = rows(Media::RecordIo, b"1,2", &features) else {
+            panic!("a problem")
+        };
+        assert_eq!(reason, "record 1 (at byte 0): cut short: 3 bytes where 8 begin a record");
     }
 
     #[test]
@@ -235,7 +236,7 @@ mod tests {
         for body in
             ["1.5,16\n-2,1e3", "1.5,16\n-2,1e3\n", "1.5,16\r\n-2,1e3\r\n\r\n", " 1.5 , 16\n\"-2\",1e3"]
         {
-            assert_eq!(check(Format::Csv, body), two, "{body:?}");
+            assert_eq!(check(Media::Csv, body), two, "{body:?}");
         }
         for (body, reason) in [
             ("", "the body is empty: at least one row is needed"),
@@ -250,11 +251,11 @@ mod tests {
             ("1,1e999", "row 1, column 2 (memory): inf is not finite"),
             ("1,2,x", "row 1, column 3: not a number: \"x\""),
         ] {
-            assert_eq!(check(Format::Csv, body), Err(reason.to_owned()), "{body:?}");
+            assert_eq!(check(Media::Csv, body), Err(reason.to_owned()), "{body:?}");
         }
-        let long = check(Format::Csv, &format!("1,{}", "é".repeat(500))).unwrap_err();
+        let long = check(Media::Csv, &format!("1,{}", "é".repeat(500))).unwrap_err();
         assert!(long.ends_with("…\"") && long.chars().count() < 90, "{long}");
-        let broken = rows(Format::Csv, b"1,\xff", &[]).map_err(|p| format!("{p:?}")).unwrap_err();
+        let broken = rows(Media::Csv, b"1,\xff", &[]).map_err(|p| format!("{p:?}")).unwrap_err();
         assert!(broken.contains("byte 3"), "{broken}");
     }
 
@@ -265,10 +266,10 @@ mod tests {
             r#"{"instances":[{"features":[1.5,16]},{"features":[-2,1e3]}]}"#,
             r#"{"instances":[{"data":{"features":{"values":[1.5,16]}}},{"features":[-2,1e3]}], "configuration":{}}"#,
         ] {
-            assert_eq!(check(Format::Json, body), two, "{body}");
+            assert_eq!(check(Media::Json, body), two, "{body}");
         }
         let lines = "{\"features\":[1.5,16]}\n{\"data\":{\"features\":{\"values\":[-2,1e3]}}}\n";
-        assert_eq!(check(Format::JsonLines, lines), two);
+        assert_eq!(check(Media::JsonLines, lines), two);
         for (body, reason) in [
             (r#"{"instances":[]}"#, "\"instances\" is empty: at least one row is needed"),
             (r#"{"rows":[]}"#, "no list of \"instances\""),
@@ -287,10 +288,10 @@ mod tests {
             (r#"{"instances":[{"features":[1,NaN]}]}"#, "not JSON: expected"),
             (r#"{"instances":"#, "not JSON: EOF"),
         ] {
-            let found = check(Format::Json, body).unwrap_err();
+            let found = check(Media::Json, body).unwrap_err();
             assert!(found.starts_with(reason), "{body}: {found}");
         }
-        let found = check(Format::JsonLines, "{\"features\":[1,2]}\n{").unwrap_err();
+        let found = check(Media::JsonLines, "{\"features\":[1,2]}\n{").unwrap_err();
         assert!(found.starts_with("row 2: not JSON"), "{found}");
     }
 }

@@ -15,10 +15,14 @@ const QUEUE: &str = "RecordQueue";
 /// The logical id of its dead-letter queue.
 pub(super) const DEAD_LETTERS: &str = "RecordDlq";
 
-/// How many calls at once: enough for thousands of records a second, and no flood for the endpoint. Beyond it
-/// messages wait in the queue, where without a limit they would be received in vain and end as dead letters
-/// (Lambda developer guide, "Configuring maximum concurrency for Amazon SQS event sources").
-const CALLS_MAX: u32 = 10;
+/// How many calls at once read a queue: the fewest there can be (Lambda API reference, `ScalingConfig`), because
+/// what is read side by side passes each other, and two still take thousands of records a second. Beyond it messages
+/// wait in the queue, where without a limit they would be received in vain and end as dead letters (Lambda developer
+/// guide, "Configuring maximum concurrency for Amazon SQS event sources").
+const CALLS_MAX: u32 = 2;
+
+/// The same for a FIFO queue, which keeps the order of each group however many calls read it.
+const FIFO_CALLS_MAX: u32 = 10;
 
 /// "at least six times" the function's timeout, and the window (Lambda developer guide, "Using Lambda with
 /// Amazon SQS").
@@ -99,10 +103,12 @@ fn read(source: &Source, arn: Value) -> Part {
         ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
         [arn.clone()],
     );
+    let is_fifo = source.kind == SourceKind::SqsFifo;
     // A FIFO queue knows no window.
-    let window = (source.kind != SourceKind::SqsFifo).then(super::window);
+    let window = (!is_fifo).then(super::window);
+    let calls_max = if is_fifo { FIFO_CALLS_MAX } else { CALLS_MAX };
     let particular = [Entry::new("EventSourceArn", arn)].into_iter().chain(window).chain([
-        Entry::new("ScalingConfig", map! { "MaximumConcurrency": CALLS_MAX }),
+        Entry::new("ScalingConfig", map! { "MaximumConcurrency": calls_max }),
         super::metrics(["EventCount"]),
     ]);
     Part { statements: vec![taking], calls: vec![super::mapping(source, particular)], ..Part::default() }

@@ -10,6 +10,8 @@ use anomaly_core::fields::display_name;
 use anomaly_core::names;
 use anomaly_pipeline::invoke::Limits;
 
+use crate::source::{Intake, Secrets};
+
 /// Everything that keeps a function from starting.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -46,8 +48,8 @@ impl std::error::Error for ConfigError {}
 pub struct InvokeConfig {
     /// Where AWS is, and who we are.
     pub connection: Connection,
-    /// How records become readings.
-    pub decoder: Decoder,
+    /// How events become readings.
+    pub intake: Intake,
     /// How batches are cut into requests and chunks, and how much is asked at once.
     pub limits: Limits,
     /// The endpoint that scores; `None` where rules judge the values.
@@ -140,12 +142,13 @@ impl InvokeConfig {
         let queue_url = env.required(names::QUEUE_URL);
         let config = env.config();
         let decoder = env.decoder(&config);
+        let secrets = env.secrets();
         let endpoint = env.endpoint(&config);
         env.finish(move || {
             let config = config?;
             Some(InvokeConfig {
                 connection: connection?,
-                decoder: decoder?,
+                intake: Intake { decoder: decoder?, secrets: secrets? },
                 limits: limits(&config),
                 endpoint: endpoint?,
                 queue_url: queue_url?,
@@ -337,6 +340,16 @@ impl<'l> Env<'l> {
         Decoder::new(input).map_err(|problem| self.problem(problem)).ok()
     }
 
+    /// None is no problem: then AWS checks who calls, or nobody does.
+    fn secrets(&mut self) -> Option<Secrets> {
+        let Some(digests) = (self.lookup)(names::HTTP_SECRET_SHA256).filter(|digests| !digests.is_empty())
+        else {
+            return Some(Secrets::default());
+        };
+        let problem = |why: String| self.problems.push(format!("{}: {why}", names::HTTP_SECRET_SHA256));
+        Secrets::new(&digests).map_err(problem).ok()
+    }
+
     /// `None` for a problem, `Some(None)` where no endpoint is wanted.
     fn endpoint(&mut self, config: &Option<Config>) -> Option<Option<Endpoint>> {
         let model = &config.as_ref()?.model;
@@ -440,6 +453,21 @@ mod tests {
               ANOMALY_CONFIG: model.kind: "embedded" does not run in a function yet; use "endpoint" or "none"
             hint: template.yaml sets these variables; `anomaly render sam` writes it from anomaly.toml, and Lambda itself sets those that start with AWS_"#]]
         .assert_eq(&error(InvokeConfig::from_env(lookup(&[("ANOMALY_CONFIG", "{}"), ("QUEUE_URL", "q")]))));
+    }
+
+    #[test]
+    fn a_secret_is_its_digest_and_never_shown() {
+        let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+        let read = |digests: &str| {
+            let variables = [("ANOMALY_CONFIG", CONFIG), ("QUEUE_URL", "q"), ("HTTP_SECRET_SHA256", digests)];
+            InvokeConfig::from_env(lookup(&variables))
+        };
+        let both = read(&format!("{digest}, {}", digest.to_uppercase())).expect("complete");
+        assert!(format!("{both:?}").contains("secrets: 2 secrets") && !format!("{both:?}").contains("2bb8"));
+        assert_eq!(read("").expect("complete").intake.secrets, Secrets::default());
+        for odd in ["secret", &digest[1..], &format!("{digest},"), &format!("+{}", &digest[1..])] {
+            assert!(error(read(odd)).contains("  HTTP_SECRET_SHA256: not the SHA-256 of a secret"), "{odd}");
+        }
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! What a function is handed, what it answers, and when it cannot.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -75,6 +79,62 @@ pub(crate) fn records<'a>(event: &'a str, expected: &'static str) -> Result<Vec<
         Ok(Event { records: Some(records) }) => Ok(records),
         Ok(Event { records: None }) => Err(unknown("has no Records".to_owned())),
         Err(error) => Err(unknown(format!("has no list of Records: {error}"))),
+    }
+}
+
+/// The fields of a JSON object, in order, each value still as its text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// Reads `json`; `None` if it is no object.
+    pub(crate) fn new(json: &'a str) -> Option<Self> {
+        struct Fields;
+        impl<'a> Visitor<'a> for Fields {
+            type Value = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                #[derive(Deserialize)]
+                struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+                let mut fields = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    fields.push((key, value));
+                }
+                Ok(fields)
+            }
+        }
+        serde_json::Deserializer::from_str(json).deserialize_map(Fields).ok().map(Object)
+    }
+
+    /// Every field, in order; a name that occurs twice is there twice.
+    pub(crate) fn into_fields(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        self.0
+    }
+
+    /// The names of the fields.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
+    /// A field's text, as JSON.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.get())
+    }
+
+    /// A field that is text.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        serde_json::from_str(self.raw(name)?).ok().map(|Text(text)| text)
+    }
+
+    /// A field that is a list.
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<&'a RawValue>> {
+        serde_json::from_str(self.raw(name)?).ok()
     }
 }
 

@@ -9,40 +9,25 @@ mod cursor;
 use std::borrow::Cow;
 
 use anomaly_core::decode::Decoder;
-use anomaly_core::fields::{Fields, Found};
+use anomaly_core::fields::Fields;
 use anomaly_core::position::{Position, Sequence};
-use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
+use serde_json::value::RawValue;
 
 use crate::event::{EventError, check_source, records};
+use crate::source::Partition;
+use crate::source::loose::Loose;
 use cursor::Cursor;
 
 const EXPECTED: &str = "an event of a Kinesis stream";
-const SOURCE: &str = "aws:kinesis";
+/// The `eventSource` of the records.
+pub(crate) const SOURCE: &str = "aws:kinesis";
 /// About how long a record of an event is, in bytes: 500 of envelope, and a little data.
 const RECORD_BYTES: usize = 600;
 /// The longest sequence number, in digits (Kinesis API reference, `SequenceNumber`: `0|([1-9]\d{0,128})`).
 const SEQUENCE_DIGITS_MAX: usize = 129;
-
-/// The records of one shard, in order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Partition<'a> {
-    /// `<stream>/<shard>`: `clicks/shardId-000000000000`.
-    pub name: String,
-    /// The records.
-    pub records: Records,
-    /// Each record's sequence number as Lambda knows it; `None` for a record without one.
-    pub names: Vec<Option<Cow<'a, str>>>,
-}
-
-impl<'a> Partition<'a> {
-    fn push_reject(&mut self, reject: RejectV1, name: Option<Cow<'a, str>>) {
-        self.records.push(Decoded::Rejected(Box::new(reject)));
-        self.names.push(name);
-    }
-}
 
 /// Reads an event. A real one has one partition: a batch never mixes shards (AWS Lambda developer guide,
 /// "Using Lambda with Kinesis").
@@ -57,12 +42,12 @@ impl<'a> Partition<'a> {
 pub fn read<'a>(event: &'a str, decoder: &Decoder) -> Result<Vec<Partition<'a>>, EventError> {
     match read_fast(event, decoder) {
         Some(partitions) => Ok(partitions),
-        None => read_tolerantly(event, decoder),
+        None => read_tolerantly(&records(event, EXPECTED)?, decoder),
     }
 }
 
 /// The event, if all of its envelope is as Lambda makes it.
-fn read_fast<'a>(event: &'a str, decoder: &Decoder) -> Option<Vec<Partition<'a>>> {
+pub(crate) fn read_fast<'a>(event: &'a str, decoder: &Decoder) -> Option<Vec<Partition<'a>>> {
     let mut sorting = Sorting::new(decoder, event.len() / RECORD_BYTES);
     let mut before = None;
     Cursor::new(event).object(|cursor, key| match key {
@@ -78,14 +63,21 @@ fn read_fast<'a>(event: &'a str, decoder: &Decoder) -> Option<Vec<Partition<'a>>
     Some(sorting.partitions)
 }
 
-fn read_tolerantly<'a>(event: &'a str, decoder: &Decoder) -> Result<Vec<Partition<'a>>, EventError> {
+/// The records of an event, each looked at alone.
+///
+/// # Errors
+/// [`EventError::Unknown`] if one is of another source.
+pub(crate) fn read_tolerantly<'a>(
+    records: &[&'a RawValue],
+    decoder: &Decoder,
+) -> Result<Vec<Partition<'a>>, EventError> {
     // The pointers are constants, and valid.
     let fields = Fields::new(POINTERS).unwrap_or_default();
     let mut loose = Vec::new();
-    for raw in records(event, EXPECTED)? {
-        let record = LooseRecord::new(raw.get(), &fields);
+    for raw in records {
+        let record = Loose::new(raw.get(), &fields);
         check_source(record.text(SOURCE_SLOT), SOURCE, EXPECTED)?;
-        loose.push(record);
+        loose.push(LooseRecord(record));
     }
     // A batch is of one shard: what one record does not say, the others do.
     let home = loose.iter().find_map(LooseRecord::partition).unwrap_or(("unknown", "unknown"));
@@ -184,7 +176,8 @@ fn shard_of(event_id: &str) -> Option<(&str, &str)> {
     event_id.split_once(':').filter(|(shard, _)| !shard.is_empty())
 }
 
-fn number(text: &str) -> Option<&str> {
+/// A sequence number of Kinesis.
+pub(crate) fn number(text: &str) -> Option<&str> {
     // Without a way out half through, so that it is done many bytes at a time.
     let is_digits = text.bytes().fold(true, |so_far, b| so_far & b.is_ascii_digit());
     (is_digits && (1..=SEQUENCE_DIGITS_MAX).contains(&text.len())).then_some(text)
@@ -210,10 +203,9 @@ impl<'d, 'a> Sorting<'d, 'a> {
         let position = place.position(&partition.name);
         self.payload.clear();
         if base64_simd::STANDARD.decode_append(data, &mut self.payload).is_ok() {
-            self.decoder.record(&self.payload, &position, &mut partition.records);
-            partition.names.push(Some(name));
+            partition.decode(self.decoder, &self.payload, &position, Some(name));
         } else {
-            partition.push_reject(RejectV1::new(Reject::Base64, &position, data.as_bytes()), Some(name));
+            partition.reject(RejectV1::new(Reject::Base64, &position, data.as_bytes()), Some(name));
         }
     }
 
@@ -221,20 +213,10 @@ impl<'d, 'a> Sorting<'d, 'a> {
     fn add_broken(&mut self, record: &LooseRecord<'a>, home: (&str, &str), why: &str) {
         let (stream, shard) = record.partition().unwrap_or(home);
         let partition = self.partition(stream, shard);
-        let name = record.name();
-        let position = Position {
-            partition: self.partitions[partition].name.clone(),
-            sequence: Sequence::new(name.unwrap_or_default()),
-            sub: 0,
-            arrived: record.seconds().and_then(Timestamp::from_epoch).unwrap_or_default(),
-        };
-        let reject = Reject::Envelope { detail: why.to_owned() };
-        let mut reject = RejectV1::new(reject, &position, record.raw.as_bytes());
-        if name.is_none() {
-            reject.sequence = Sequence::new(&format!("unnamed-{}", &reject.sha256[..16]));
-        }
-        let name = name.map(|name| Cow::Owned(name.to_owned()));
-        self.partitions[partition].push_reject(reject, name);
+        let name = record.name().map(|name| Cow::Owned(name.to_owned()));
+        let arrived = record.0.number(ARRIVED_SLOT).and_then(Timestamp::from_epoch).unwrap_or_default();
+        let sequence = name.as_deref().map(Sequence::new);
+        self.partitions[partition].broken(record.0.raw, why, sequence, arrived, name);
     }
 
     /// The index of the partition, which is nearly always the last one.
@@ -243,9 +225,7 @@ impl<'d, 'a> Sorting<'d, 'a> {
             p.name.strip_prefix(stream).and_then(|rest| rest.strip_prefix('/')) == Some(shard)
         };
         self.partitions.iter().rposition(is_it).unwrap_or_else(|| {
-            let name = format!("{stream}/{shard}");
-            let (records, names) = (Records::with_capacity(self.records), Vec::with_capacity(self.records));
-            self.partitions.push(Partition { name, records, names });
+            self.partitions.push(Partition::new(format!("{stream}/{shard}"), self.records));
             self.partitions.len() - 1
         })
     }
@@ -268,53 +248,32 @@ const DATA_SLOT: usize = 4;
 const ARRIVED_SLOT: usize = 5;
 
 /// A record of which nothing is taken for granted.
-struct LooseRecord<'a> {
-    raw: &'a str,
-    found: Vec<Found<'a>>,
-}
+struct LooseRecord<'a>(Loose<'a>);
 
 impl<'a> LooseRecord<'a> {
-    /// A record that the picker cannot read has nothing in it.
-    fn new(raw: &'a str, fields: &Fields) -> Self {
-        LooseRecord { raw, found: fields.pick(raw.as_bytes()).unwrap_or_default() }
-    }
-
-    fn text(&self, slot: usize) -> Option<&str> {
-        match self.found.get(slot) {
-            Some(Found::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
     fn place(&self) -> Result<(Place<'_>, &str), &'static str> {
+        let LooseRecord(loose) = self;
         let record = Record {
-            source: self.text(SOURCE_SLOT).unwrap_or(SOURCE),
-            event_id: self.text(EVENT_ID_SLOT).unwrap_or_default(),
-            arn: self.text(ARN_SLOT).unwrap_or_default(),
-            sequence: self.text(SEQUENCE_SLOT).unwrap_or_default(),
-            arrived: self.seconds().unwrap_or(f64::NAN),
-            data: self.text(DATA_SLOT),
+            source: loose.text(SOURCE_SLOT).unwrap_or(SOURCE),
+            event_id: loose.text(EVENT_ID_SLOT).unwrap_or_default(),
+            arn: loose.text(ARN_SLOT).unwrap_or_default(),
+            sequence: loose.text(SEQUENCE_SLOT).unwrap_or_default(),
+            arrived: loose.number(ARRIVED_SLOT).unwrap_or(f64::NAN),
+            data: loose.text(DATA_SLOT),
         };
         Ok((Place::of(&record, None)?, record.data.ok_or("no data")?))
     }
 
     /// Stream and shard.
     fn partition(&self) -> Option<(&str, &str)> {
-        let (shard, _) = shard_of(self.text(EVENT_ID_SLOT)?)?;
-        Some((stream_of(self.text(ARN_SLOT)?)?, shard))
+        let (shard, _) = shard_of(self.0.text(EVENT_ID_SLOT)?)?;
+        Some((stream_of(self.0.text(ARN_SLOT)?)?, shard))
     }
 
     /// The sequence number by which Lambda knows it.
     fn name(&self) -> Option<&str> {
-        let in_event_id = || number(shard_of(self.text(EVENT_ID_SLOT)?)?.1);
-        self.text(SEQUENCE_SLOT).and_then(number).or_else(in_event_id)
-    }
-
-    fn seconds(&self) -> Option<f64> {
-        match self.found.get(ARRIVED_SLOT) {
-            Some(Found::Number(seconds)) => Some(*seconds),
-            _ => None,
-        }
+        let in_event_id = || number(shard_of(self.0.text(EVENT_ID_SLOT)?)?.1);
+        self.0.text(SEQUENCE_SLOT).and_then(number).or_else(in_event_id)
     }
 }
 
@@ -322,6 +281,7 @@ impl<'a> LooseRecord<'a> {
 mod tests {
     use super::*;
     use anomaly_core::config::Input;
+    use anomaly_core::records::Decoded;
     use expect_test::{Expect, expect};
 
     const GOOD: &str = r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"k","sequenceNumber":"SEQ","data":"eyJzIjoieCIsImEiOjF9","approximateArrivalTimestamp":1795231793.5},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"shardId-000000000000:SEQ","eventName":"aws:kinesis:record","invokeIdentityArn":"arn:aws:iam::123456789012:role/r","awsRegion":"eu-west-1","eventSourceARN":"arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"}"#;
@@ -369,7 +329,10 @@ mod tests {
     fn real_events_go_the_fast_way_and_both_ways_agree() {
         let event = event(&[good(1), good(2).replace("eyJz", "????"), good(3)]);
         let fast = read_fast(&event, &decoder()).expect("nothing to stumble over");
-        assert_eq!(Ok(&fast), read_tolerantly(&event, &decoder()).as_ref());
+        assert_eq!(
+            Ok(&fast),
+            read_tolerantly(&records(&event, EXPECTED).expect("records"), &decoder()).as_ref()
+        );
         let pretty = event.replace(',', " ,\n  ").replace("\":", "\" : ");
         assert_eq!(read_fast(&pretty, &decoder()), Some(fast));
         expect![[r#"

@@ -1,6 +1,6 @@
 //! The AWS side of anomaly-alerts: events in, ports out, environment to configuration.
 //!
-//! [`kinesis`], [`sqs`] and [`dynamodb::stream`] read what Lambda hands over, and need no SDK. The adapters
+//! [`source`] (with [`kinesis`]), [`sqs`] and [`dynamodb::stream`] read what Lambda hands over, and need no SDK. The adapters
 //! behind the features `sagemaker`, `sqs`, `dynamodb` and `sns` implement the ports of
 //! [`anomaly_pipeline::ports`]. [`config`] is the only reader of the environment; it is handed a lookup
 //! function, so that tests need not touch it; [`clock`] is the only reader of the time.
@@ -19,5 +19,6 @@ pub mod metrics;
 pub mod sagemaker;
 #[cfg(feature = "sns")]
 pub mod sns;
+pub mod source;
 pub mod sqs;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anomaly_aws::clock::{self, Monotonic};
 use anomaly_aws::config::limits;
 use anomaly_aws::event::BatchResponse;
+use anomaly_aws::source::{Intake, Reply, Secrets};
 use anomaly_aws::telemetry;
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
@@ -51,12 +52,16 @@ pub(crate) struct LocalArgs {
     /// A model that `anomaly train` made, in place of the endpoint.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
+    /// What a request to `invoke`'s URL must hold in its header `x-anomaly-secret`, unless AWS has checked who
+    /// calls.
+    #[arg(long, value_name = "TEXT")]
+    secret: Option<String>,
 }
 
 /// The functions.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Function {
-    /// A Kinesis batch to scored chunks.
+    /// Records of any source to scored chunks.
     Invoke,
     /// Scored chunks to states and transitions.
     Classify,
@@ -78,22 +83,24 @@ pub(crate) fn run(args: LocalArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime.block_on(async {
         match args.function {
             Function::Invoke => invoke(&args, &event, &told).await,
-            Function::Classify => classify(&args, &event, &told).await,
-            Function::Publish => publish(&event, &told).await,
+            Function::Classify => classify(&args, &event, &told).await.map(Reply::Items),
+            Function::Publish => publish(&event, &told).await.map(Reply::Items),
         }
     })?;
     writeln!(io::stdout(), "{}", serde_json::to_string(&answer)?)?;
     // Nobody is left to be told that stderr is closed.
     let _ = told.lock().iter().try_for_each(|line| writeln!(io::stderr(), "{line}"));
-    Ok(if answer.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if answer.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
+async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<Reply> {
     let config = config(&args.config)?;
     let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
+    let secrets = args.secret.as_deref().map(Secrets::plain).unwrap_or_default();
+    let intake = Intake { decoder, secrets };
     let scorer = scorer(&config, args.model.as_deref())?;
     let driver = Driver::new(scorer, Monotonic::start(), limits(&config), clock::seed());
-    Ok(lambda_invoke::handle(&driver.turn(TURN), told, &decoder, event).await?)
+    Ok(lambda_invoke::handle(&driver.turn(TURN), told, &intake, event, clock::now()).await?)
 }
 
 async fn classify(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<BatchResponse> {

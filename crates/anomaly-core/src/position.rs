@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::fingerprint;
 use crate::time::Timestamp;
 
 /// A sequence number: a decimal number of any length, as Kinesis gives it (up to 129 digits).
@@ -20,6 +21,19 @@ impl Sequence {
     pub fn new(digits: &str) -> Self {
         let trimmed = digits.trim_start_matches('0');
         Self(if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() })
+    }
+
+    /// The number of a message of a source that numbers nothing and promises no order: the milliseconds since
+    /// 1970 at which it was sent, five digits of its `place` among the messages it comes with, ten digits of a
+    /// hash of its `id`.
+    ///
+    /// It grows with time. The same message has the same number at every delivery, if it has the same place:
+    /// that is 0 unless the source brings the same batch again. Two messages of the same millisecond and place
+    /// have the same number once in ten thousand million.
+    pub fn of_message(sent: Timestamp, place: u16, id: &str) -> Self {
+        let digits = fingerprint(&[id.as_bytes()], 8);
+        let hash = u64::from_str_radix(&digits, 16).unwrap_or_default() % 10_000_000_000;
+        Self::new(&format!("{}{place:05}{hash:010}", sent.as_ms().max(0)))
     }
 
     /// The digits, without leading zeros.
@@ -158,6 +172,20 @@ mod tests {
         assert!([(9, 1), (9, 7), (10, 0), (3, 0)].iter().all(|(n, sub)| runs.cover(&place(*n, *sub))));
         assert!(![(9, 0), (10, 1), (4, 0)].iter().any(|(n, sub)| runs.cover(&place(*n, *sub))));
         assert_eq!(runs.ends(), Some((&place(3, 0), &place(10, 0))));
+    }
+
+    #[test]
+    fn messages_without_numbers_have_one_that_grows_and_stays() {
+        let at = |ms| Timestamp::from_ms(ms).unwrap_or_default();
+        let number = |ms, place, id| Sequence::of_message(at(ms), place, id);
+        assert_eq!(number(1_795_231_793_967, 0, "a"), number(1_795_231_793_967, 0, "a"));
+        assert_ne!(number(1_795_231_793_967, 0, "a"), number(1_795_231_793_967, 0, "b"));
+        for id in ["a", "b", "c"] {
+            assert!(number(1_795_231_793_967, 7, id) < number(1_795_231_793_967, 8, "z"), "{id}");
+            assert!(number(1_795_231_793_967, u16::MAX, id) < number(1_795_231_793_968, 0, "z"), "{id}");
+        }
+        assert_eq!(number(1_795_231_793_967, 0, "a").as_str().len(), 28);
+        assert_eq!(number(-5, 0, "a"), number(0, 0, "a"), "before 1970 there were no messages");
     }
 
     #[test]

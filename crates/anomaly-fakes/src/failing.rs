@@ -39,6 +39,11 @@ impl<P> Failing<P> {
         Failing { inner, script: Mutex::new(script.to_vec()), calls: AtomicUsize::new(0) }
     }
 
+    /// The port itself.
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+
     /// How often it was called.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)

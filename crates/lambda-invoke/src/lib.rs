@@ -1,61 +1,57 @@
-//! The function `invoke`: a Kinesis batch in, scored chunks on the queue, and what to bring again.
+//! The function `invoke`: records of any source in, scored chunks on the queue, and what to bring again.
 //!
 //! [`handle`] needs no Lambda around it: tests and `anomaly local invoke` call it with ports of their own.
 
 #[cfg(feature = "aws")]
 pub mod payload;
 
-use anomaly_aws::event::{BatchResponse, EventError};
-use anomaly_aws::kinesis::{self, Partition};
-use anomaly_core::decode::Decoder;
+use anomaly_aws::event::EventError;
+use anomaly_aws::source::{Batch, Intake, Partition, Reply};
 use anomaly_core::records::Decoded;
 use anomaly_core::settle::Tally;
+use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{Effort, Invoked, Turn, invoke};
 use anomaly_pipeline::ports::{Queue, Scorer, Timer, Windows};
 
-/// Decodes, scores and queues the records of `event`.
+/// Decodes, scores and queues the records of `event`. `now` stands for times that records do not carry.
 ///
 /// Data never makes it fail: a record at fault is handed on with its reason. Only what is wrong on our side or
-/// AWS' is wanted again, from the first record not handed on.
+/// AWS' is wanted again, from the first record of each partition that was not handed on.
 ///
 /// # Errors
-/// [`EventError::Unknown`] if `event` is no Kinesis event, [`EventError::WholeBatch`] if what is wanted again
-/// cannot be named.
+/// [`EventError::Unknown`] if `event` is of no source that is known, [`EventError::WholeBatch`] if what is wanted
+/// again cannot be named.
 pub async fn handle<S: Scorer, T: Timer, W: Windows>(
     turn: &Turn<'_, S, T, W>,
     queue: &impl Queue,
-    decoder: &Decoder,
+    intake: &Intake,
     event: &str,
-) -> Result<BatchResponse, EventError> {
-    let partitions = kinesis::read(event, decoder)?;
-    partitions.iter().for_each(log_rejects);
-    let (mut total, mut chunks, mut resume) = (Tally::default(), 0, None);
-    for partition in &partitions {
-        // After a failure nothing more is tried: what lies behind it comes again in any case.
-        if resume.is_some() {
-            let received = partition.records.len();
+    now: Timestamp,
+) -> Result<Reply, EventError> {
+    let batch = intake.read(event, now)?;
+    batch.partitions.iter().for_each(log_rejects);
+    let (mut total, mut chunks, mut resume_at) = (Tally::default(), 0, Vec::new());
+    for Partition { name, records, .. } in &batch.partitions {
+        // What comes again in any case is not tried.
+        if resume_at.iter().any(Option::is_some) && !batch.is_worth_going_on() {
+            let received = records.len();
             total = add(total, Tally { received, again: received, ..Tally::default() });
+            resume_at.push(Some(0));
             continue;
         }
-        let Partition { name, records, .. } = partition;
-        let Invoked { tally, resume_at, chunks: sent, refused, fault } =
+        let Invoked { tally, resume_at: at, chunks: sent, refused, fault } =
             invoke(turn, queue, name, records).await;
         refused.iter().for_each(log_reject);
         fault.iter().for_each(log_fault);
         total = add(total, tally);
         chunks += sent;
-        resume = resume_at.map(|index| (partition, index));
+        resume_at.push(at);
     }
-    log_batch(&partitions, total, chunks, turn.effort());
-    match resume {
-        None => Ok(BatchResponse::default()),
-        Some((partition, index)) if partitions.len() == 1 => BatchResponse::resume(&partition.names, index),
-        Some(_) => Err(EventError::WholeBatch {
-            why: "it mixes shards, whose sequence numbers have no common order".to_owned(),
-        }),
-    }
+    let reply = batch.reply(&resume_at);
+    log_batch(&batch, total, chunks, turn.effort(), reply.as_ref().ok().and_then(Reply::status));
+    reply
 }
 
 fn add(a: Tally, b: Tally) -> Tally {
@@ -68,15 +64,16 @@ fn add(a: Tally, b: Tally) -> Tally {
 }
 
 /// One line a batch.
-fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize, effort: Effort) {
+fn log_batch(batch: &Batch<'_>, total: Tally, chunks: usize, effort: Effort, status: Option<u16>) {
     let Tally { received, done, rejected, again } = total;
     let Effort { requests, retries, breaker } = effort;
     let breaker = breaker.as_str();
-    let came: usize = partitions.iter().map(|partition| partition.records.len()).sum();
+    let (source, came) = (batch.source, batch.len());
     assert_eq!((came, received), (received, done + rejected + again), "every record has exactly one fate");
-    let partition = partitions.first().map_or("none", |partition| partition.name.as_str());
+    let partition = batch.partitions.first().map_or("none", |partition| partition.name.as_str());
     if again > 0 {
         tracing::warn!(
+            source,
             received,
             done,
             rejected,
@@ -86,10 +83,12 @@ fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize, effort: 
             retries,
             breaker,
             partition,
+            status,
             "batch settled"
         );
     } else {
         tracing::info!(
+            source,
             received,
             done,
             rejected,
@@ -99,6 +98,7 @@ fn log_batch(partitions: &[Partition<'_>], total: Tally, chunks: usize, effort: 
             retries,
             breaker,
             partition,
+            status,
             "batch settled"
         );
     }

@@ -17,19 +17,19 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let lookup = |name: &str| std::env::var(name).ok();
     telemetry::init(lookup);
-    let InvokeConfig { connection, decoder, limits, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
+    let InvokeConfig { connection, intake, limits, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let queue = SqsQueue::new(&connector, &queue_url);
     let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed());
 
-    let (driver, queue, decoder) = (&driver, &queue, &decoder);
+    let (driver, queue, intake) = (&driver, &queue, &intake);
     let payload = &Payload::default();
     let handler = service_fn(move |event: LambdaEvent<()>| async move {
         let turn = driver.turn(clock::budget(event.context.deadline()));
         let event = payload.take();
         let event = payload::text(&event).map_err(diagnostic)?;
-        lambda_invoke::handle(&turn, queue, decoder, event).await.map_err(diagnostic)
+        lambda_invoke::handle(&turn, queue, intake, event, clock::now()).await.map_err(diagnostic)
     });
     Runtime::new(handler).layer(payload.clone()).layer(TracingLayer::new()).run().await
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use anomaly_aws::event::BatchResponse;
+use anomaly_aws::event::EventError;
+use anomaly_aws::source::{Intake, Reply};
 use anomaly_core::config::Config;
 use anomaly_core::decode::Decoder;
+use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, SkippingTimer, SumScorer};
 use anomaly_pipeline::invoke::{Driver, Limits, RetryPolicy};
-use anomaly_pipeline::ports::Scorer;
+use anomaly_pipeline::ports::{Queue, Scorer};
 use expect_test::{Expect, expect};
 use lambda_invoke::handle;
 
@@ -23,9 +25,15 @@ fn driver<S: Scorer>(scorer: Option<S>) -> Driver<S, SkippingTimer> {
     Driver::new(scorer, SkippingTimer::default(), Limits { rows_max: 5, retry, ..Limits::default() }, 0)
 }
 
-fn decoder() -> Decoder {
+fn intake() -> Intake {
     let config = Config::from_toml(include_str!("../../../events/anomaly.toml")).expect("a valid file");
-    Decoder::new(&config.input).expect("a valid input")
+    Intake::new(Decoder::new(&config.input).expect("a valid input"))
+}
+
+/// Handles `event` a minute after the events were made.
+async fn run<S: Scorer>(scorer: Option<S>, queue: &impl Queue, event: &str) -> Result<Reply, EventError> {
+    let now = Timestamp::parse("2026-11-21T04:11:48Z").expect("a time");
+    handle(&driver(scorer).turn(MINUTE), queue, &intake(), event, now).await
 }
 
 fn chunks(queue: &MemoryQueue) -> Vec<ChunkV1> {
@@ -33,15 +41,14 @@ fn chunks(queue: &MemoryQueue) -> Vec<ChunkV1> {
     queue.chunks().iter().map(|chunk| read(&chunk.body)).collect()
 }
 
-fn check(response: &BatchResponse, expected: Expect) {
+fn check(response: &Reply, expected: Expect) {
     expected.assert_eq(&serde_json::to_string(response).expect("plain data"));
 }
 
 #[tokio::test]
 async fn a_batch_is_scored_and_queued() {
     let queue = MemoryQueue::default();
-    let response =
-        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), KINESIS).await.expect("handled");
+    let response = run(Some(SumScorer), &queue, KINESIS).await.expect("handled");
     check(&response, expect![[r#"{"batchItemFailures":[]}"#]]);
     let [chunk] = &chunks(&queue)[..] else { panic!("one chunk") };
     assert_eq!((chunk.partition.as_str(), chunk.rows.len()), ("records/shardId-000000000000", 12));
@@ -53,16 +60,15 @@ async fn a_batch_is_scored_and_queued() {
 #[tokio::test]
 async fn without_a_model_rows_have_no_score() {
     let queue = MemoryQueue::default();
-    let response = handle(&driver(None::<SumScorer>).turn(MINUTE), &queue, &decoder(), KINESIS).await;
-    assert_eq!(response, Ok(BatchResponse::default()));
+    let response = run(None::<SumScorer>, &queue, KINESIS).await;
+    assert_eq!(response, Ok(Reply::Items(Default::default())));
     assert!(chunks(&queue)[0].rows.iter().all(|row| row.score.is_none()));
 }
 
 #[tokio::test]
 async fn records_at_fault_never_fail_the_batch() {
     let queue = MemoryQueue::default();
-    let response =
-        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), BAD).await.expect("handled");
+    let response = run(Some(SumScorer), &queue, BAD).await.expect("handled");
     check(&response, expect![[r#"{"batchItemFailures":[]}"#]]);
     let [chunk] = &chunks(&queue)[..] else { panic!("one chunk") };
     let rejects: Vec<_> = chunk.rejects.iter().map(|r| (r.sequence.as_str(), r.reject.as_str())).collect();
@@ -88,8 +94,7 @@ async fn records_at_fault_never_fail_the_batch() {
 async fn a_failing_endpoint_stops_it_at_the_first_row_not_scored() {
     let queue = MemoryQueue::default();
     let scorer = Failing::new(SumScorer, &[(1, Failure::Before)]);
-    let response =
-        handle(&driver(Some(scorer)).turn(MINUTE), &queue, &decoder(), KINESIS).await.expect("handled");
+    let response = run(Some(scorer), &queue, KINESIS).await.expect("handled");
     check(
         &response,
         expect![[
@@ -102,8 +107,7 @@ async fn a_failing_endpoint_stops_it_at_the_first_row_not_scored() {
 #[tokio::test]
 async fn a_queue_that_refuses_keeps_all_of_it_even_the_rejects() {
     let queue = Failing::new(MemoryQueue::default(), &[(0, Failure::After)]);
-    let response =
-        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), BAD).await.expect("handled");
+    let response = run(Some(SumScorer), &queue, BAD).await.expect("handled");
     check(
         &response,
         expect![[
@@ -116,8 +120,7 @@ async fn a_queue_that_refuses_keeps_all_of_it_even_the_rejects() {
 async fn a_failure_that_cannot_be_named_is_the_whole_batch() {
     let event = r#"{"Records":[{"eventSource":"aws:kinesis"}]}"#;
     let queue = Failing::new(MemoryQueue::default(), &[(0, Failure::Before)]);
-    let error =
-        handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), event).await.expect_err("no name");
+    let error = run(Some(SumScorer), &queue, event).await.expect_err("no name");
     expect!["all of the batch is wanted again: the first record wanted again has no sequence number, nor has any before it"]
         .assert_eq(&error.to_string());
 }
@@ -128,15 +131,13 @@ async fn shards_in_one_batch_are_done_together_or_not_at_all() {
     let second = KINESIS.rfind("shardId-000000000000").expect("a shard");
     let event = format!("{}shardId-000000000001{}", &KINESIS[..second], &KINESIS[second + 20..]);
     let queue = MemoryQueue::default();
-    let response = handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), &event).await;
-    assert_eq!(response, Ok(BatchResponse::default()));
+    let response = run(Some(SumScorer), &queue, &event).await;
+    assert_eq!(response, Ok(Reply::Items(Default::default())));
     assert_eq!(queue.chunks().len(), 2);
 
     for call in 0..2 {
         let queue = Failing::new(MemoryQueue::default(), &[(call, Failure::Before)]);
-        let error = handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), &event)
-            .await
-            .expect_err("two shards");
+        let error = run(Some(SumScorer), &queue, &event).await.expect_err("two shards");
         expect![
             "all of the batch is wanted again: it mixes shards, whose sequence numbers have no common order"
         ]
@@ -146,11 +147,8 @@ async fn shards_in_one_batch_are_done_together_or_not_at_all() {
 
 #[tokio::test]
 async fn another_functions_event_is_refused() {
-    let sqs = include_str!("../../../events/sqs.json");
+    let sweep = include_str!("../../../events/sweep.json");
     let queue = MemoryQueue::default();
-    let error = handle(&driver(Some(SumScorer)).turn(MINUTE), &queue, &decoder(), sqs)
-        .await
-        .expect_err("not Kinesis");
-    expect![[r#"this function takes an event of a Kinesis stream, and the event has records of "aws:sqs""#]]
-        .assert_eq(&error.to_string());
+    let error = run(Some(SumScorer), &queue, sweep).await.expect_err("no records");
+    expect!["this function takes records of Kinesis, SQS, Kafka, a DynamoDB stream, SNS, EventBridge or Firehose, or an HTTP request of payload format 2.0, and the event has sweep"].assert_eq(&error.to_string());
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use anomaly_aws::event::{BatchResponse, EventError};
+use anomaly_aws::source::{Intake, Reply};
 use anomaly_core::classify::Policy;
 use anomaly_core::decode::Decoder;
 use anomaly_core::group::Groups;
@@ -192,7 +193,7 @@ impl Wake for TaskWaker {
 
 /// What the functions are configured with.
 struct Setup {
-    decoder: Decoder,
+    intake: Intake,
     policy: Policy,
     limits: Limits,
 }
@@ -221,7 +222,7 @@ impl Round {
             groups: Groups::new(scenario.groups),
             ..Limits::default()
         };
-        let setup = Setup { decoder, policy, limits };
+        let setup = Setup { intake: Intake::new(decoder), policy, limits };
         let world = World::new(question.seed, scenario, question.spared.clone(), question.keeps_lines);
         Ok(Round {
             world: Arc::new(Mutex::new(world)),
@@ -340,9 +341,13 @@ impl Round {
             ports,
             Source::Stream { shard, span },
             INVOKE_MS,
-            |ports, _| async move {
+            |ports, now_ms| async move {
                 let turn = driver.turn(Duration::from_millis(INVOKE_MS.unsigned_abs() - RESERVE_MS));
-                lambda_invoke::handle(&turn, &ports, &setup.decoder, &event).await
+                let now = instant(now_ms);
+                match lambda_invoke::handle(&turn, &ports, &setup.intake, &event, now).await? {
+                    Reply::Items(response) => Ok(response),
+                    other => Err(EventError::WholeBatch { why: format!("no stream reads {other:?}") }),
+                }
             },
         );
     }

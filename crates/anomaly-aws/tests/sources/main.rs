@@ -1,0 +1,9 @@
+//! Every source's events: what is read of them, and what the source is told.
+
+mod any;
+mod house;
+mod http;
+mod kafka;
+mod push;
+mod queue;
+mod stream;

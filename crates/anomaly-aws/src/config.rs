@@ -103,6 +103,14 @@ impl Endpoint {
         };
         Ok(Endpoint { name, encoder, reader, options })
     }
+
+    /// The name of what gives the scores: the endpoint's, and behind it the inference component's or the model's
+    /// where one of several is asked. What is known of one's scores says nothing of another's.
+    pub(crate) fn model(&self) -> String {
+        let InvokeOptions { inference_component, target_model, .. } = &self.options;
+        let parts = [Some(&self.name), inference_component.as_ref(), target_model.as_ref()];
+        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("/")
+    }
 }
 
 /// What `classify` needs to know.

@@ -21,12 +21,13 @@ use crate::fault::fault;
 pub struct SageMakerScorer {
     client: Client,
     endpoint: Endpoint,
+    model: String,
 }
 
 impl SageMakerScorer {
     /// The endpoint `endpoint`.
     pub fn new(connector: &Connector, endpoint: Endpoint) -> Self {
-        SageMakerScorer { client: connector.sagemaker_runtime(), endpoint }
+        SageMakerScorer { client: connector.sagemaker_runtime(), model: endpoint.model(), endpoint }
     }
 
     async fn invoke(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
@@ -59,7 +60,7 @@ impl SageMakerScorer {
 
 impl Scorer for SageMakerScorer {
     fn model(&self) -> &str {
-        &self.endpoint.name
+        &self.model
     }
 
     fn fit(&self, rows: &[&[f64]]) -> usize {

@@ -93,6 +93,7 @@ async fn a_request_says_all_that_was_configured() {
     ] {
         assert_eq!(request.header(name), value, "{name}");
     }
+    assert_eq!(scorer.model(), "web/forest/web/1.tar.gz", "another model has another name");
     let id = request.header("x-amzn-sagemaker-inference-id");
     assert!(id.starts_with("web-") && id.len() == 36, "{id}");
     assert_eq!(again.header("x-amzn-sagemaker-inference-id"), id, "the same rows have the same name");

@@ -24,8 +24,10 @@ pub(super) fn resources(
 
 fn statements(config: &Config, reading: Vec<Statement>) -> Vec<Statement> {
     let endpoint = has_endpoint(config).then(|| ask_endpoint(config));
+    let component =
+        endpoint.as_ref().and_then(|_| config.model.inference_component.as_deref()).map(ask_component);
     let queue = allow("QueueScored", ["sqs:SendMessage"], [attribute(&format!("{}.Arn", scored::QUEUE))]);
-    reading.into_iter().chain(endpoint).chain([queue]).collect()
+    reading.into_iter().chain(endpoint).chain(component).chain([queue]).collect()
 }
 
 /// One endpoint. SageMaker writes names in lower case in its ARNs, and IAM compares letter by letter; a
@@ -40,6 +42,17 @@ fn ask_endpoint(config: &Config) -> Statement {
             allow(id, ["sagemaker:InvokeEndpoint"], [given, lower])
         }
         _ => allow(id, ["sagemaker:InvokeEndpoint"], [given]),
+    }
+}
+
+/// One inference component, for which SageMaker wants a permission beside its endpoint's; as given and in lower case,
+/// as above.
+fn ask_component(name: &str) -> Statement {
+    const ARN: &str = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:inference-component/";
+    let (id, given, lower) = ("AskComponent", sub(&format!("{ARN}{name}")), name.to_ascii_lowercase());
+    match lower == name {
+        true => allow(id, ["sagemaker:InvokeEndpoint"], [given]),
+        false => allow(id, ["sagemaker:InvokeEndpoint"], [given, sub(&format!("{ARN}{lower}"))]),
     }
 }
 

@@ -96,6 +96,19 @@ fn an_endpoint_with_capitals_is_allowed_in_lower_case_too() {
 }
 
 #[test]
+fn an_inference_component_is_allowed_beside_its_endpoint() {
+    let stack = plain(&config("kind = \"endpoint\"\nendpoint = \"e\"\ninference_component = \"Forest-1\""));
+    let role = permissions(&stack, "InvokeRole");
+    assert!(
+        role.contains("inference-component/Forest-1, ")
+            && role.contains("inference-component/forest-1\n")
+            && role.contains("endpoint/${EndpointName}\n"),
+        "{role}"
+    );
+    assert!(!permissions(&plain(&with_endpoint()), "InvokeRole").contains("component"));
+}
+
+#[test]
 fn classify_takes_chunks_and_writes_three_tables() {
     check(
         &with_endpoint(),

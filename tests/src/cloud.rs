@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use aws_credential_types::Credentials;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{self, Answer, Http};
 use crate::ministack::MiniStack;
@@ -99,16 +99,50 @@ impl Cloud {
         Ok(())
     }
 
+    /// Has `target`, `SERVICE.Operation`, done in AWS' JSON protocol.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn ask(&self, target: &str, request: &Value) -> Result<Value> {
+        let answer = self.http.ask(&self.url, target, serde_json::to_vec(request)?).await?;
+        ensure!(answer.status == 200, "{target}: {}", text(&answer));
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
     /// What the secret `id` holds.
     ///
     /// # Errors
     /// When there is none.
     pub async fn secret(&self, id: &str) -> Result<String> {
-        let body = serde_json::to_vec(&serde_json::json!({ "SecretId": id }))?;
-        let answer = self.http.ask(&self.url, "secretsmanager.GetSecretValue", body).await?;
-        ensure!(answer.status == 200, "secret {id}: {}", text(&answer));
-        let answer: Value = serde_json::from_slice(&answer.body)?;
+        let answer = self.ask("secretsmanager.GetSecretValue", &json!({ "SecretId": id })).await?;
         Ok(answer["SecretString"].as_str().context("a secret of text")?.to_owned())
+    }
+
+    /// Makes a table with the key `id` and a stream of new images; the answer is the stream's ARN.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn make_table(&self, name: &str) -> Result<String> {
+        let request = json!({
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+            "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
+        });
+        let made = self.ask("DynamoDB_20120810.CreateTable", &request).await?;
+        Ok(made["TableDescription"]["LatestStreamArn"].as_str().context("a stream")?.to_owned())
+    }
+
+    /// Posts to a function's URL as somebody without an account; the answer is the status.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn post(&self, url: &str, headers: &[(&'static str, &str)], body: Vec<u8>) -> Result<u16> {
+        let id = url.trim_start_matches("https://").split('.').next().unwrap_or_default();
+        // The names of AWS' hosts do not lead here: by path, as MiniStack has it.
+        let here = format!("{}/_aws/lambda-url/{id}/", self.url);
+        Ok(self.http.send_with("POST", &here, headers, body).await?.status)
     }
 
     async fn s3(&self, method: &str, path: &str, bytes: Vec<u8>) -> Result<Answer> {

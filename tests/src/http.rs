@@ -69,7 +69,11 @@ impl Http {
             .await
     }
 
-    async fn send_with(
+    /// Sends one request with these headers and no others.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn send_with(
         &self,
         method: &str,
         url: &str,

@@ -6,6 +6,7 @@
 
 mod duration;
 mod event_time;
+mod formats;
 mod hours;
 mod input;
 mod keys;
@@ -20,8 +21,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use event_time::{EventTime, Untimely};
+pub use formats::{Compression, Encoding, Fill, Format};
 pub use hours::Hours;
-pub use input::{Format, Input, Origin};
+pub use input::{Input, Origin};
 pub use m_of_n::MOfN;
 pub use model::{Direction, Model, ModelKind, Tensor};
 pub use rejects::Rejects;
@@ -115,9 +117,21 @@ impl Config {
         Rule { on, ..Rule::default() }
     }
 
+    /// The series' previous value is in its state, which `classify` has; an endpoint's rows are scored before.
+    fn previous_problems(&self, problems: &mut Vec<String>) {
+        for (key, fill) in self.input.fills() {
+            if fill == Fill::Previous {
+                problems.push(format!(
+                    "input.{key}: \"previous\" is not known when rows are scored; give a number, or \"reject\""
+                ));
+            }
+        }
+    }
+
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.input.problems(&mut problems);
+        self.previous_problems(&mut problems);
         let names: Vec<String> = self.input.features.iter().map(|f| crate::fields::display_name(f)).collect();
         self.model.problems(&names, &mut problems);
         for (index, rule) in self.rules.iter().enumerate() {

@@ -1,23 +1,39 @@
 //! Bytes to readings: the only place where a record's content is looked at.
+//!
+//! A record is expanded (Base64, gzip, zstd: `expand`), its form is told, and its readings are taken one by one
+//! (JSON: `documents`, CSV: `rows`), each a reading or a reject of its own.
 
-use crate::config::{Input, Origin};
+mod documents;
+pub mod drift;
+mod expand;
+mod rows;
+pub(crate) mod scan;
+mod taking;
+
+use crate::config::{Fill, Format, Input, Origin};
 use crate::fields::{Fields, Found, display_name};
 use crate::position::Position;
-use crate::reading::{Reading, SeriesId};
-use crate::records::{Decoded, Records};
+use crate::reading::{Filled, Filling, Gap, Reading, SeriesId};
+use crate::records::Records;
 use crate::reject::{Reject, quote};
 use crate::time::Timestamp;
-use crate::wire::RejectV1;
+
+pub use rows::delimiter;
+use scan::Scanner;
+use taking::Taking;
 
 /// How records become readings: the `[input]` section, compiled.
 #[derive(Clone, Debug)]
 pub struct Decoder {
+    input: Input,
     series: Origin,
-    has_time: bool,
     feature_names: Vec<String>,
     names: Vec<String>,
     fields: Fields,
-    record_bytes_max: usize,
+    /// Whether fields are named by position.
+    by_position: bool,
+    /// Whether a CSV record's first row names its columns.
+    has_header: bool,
 }
 
 /// What a slot is read for; it decides how a CSV cell is understood.
@@ -37,25 +53,20 @@ impl Decoder {
     /// # Errors
     /// A sentence for each field that cannot be used.
     pub fn new(input: &Input) -> Result<Self, String> {
-        let series = input.series_origin();
-        let mut pointers: Vec<&str> = Vec::new();
-        if let Origin::Field(pointer) = &series {
-            pointers.push(pointer);
-        }
-        pointers.extend(input.time.as_deref());
-        pointers.extend(input.features.iter().map(String::as_str));
         if input.features.is_empty() {
             return Err("input.features: empty; name at least one field that holds a number".to_owned());
         }
-        let fields = Fields::new(pointers.iter().copied())
+        let fields = Fields::new(input.pointers())
             .map_err(|p| format!("input: {p:?} is no JSON pointer; write \"/{p}\""))?;
+        let by_position = input.is_by_position();
         Ok(Decoder {
-            has_time: input.time.is_some(),
+            series: input.series_origin(),
             feature_names: input.features.iter().map(|f| display_name(f)).collect(),
-            names: pointers.iter().map(|p| display_name(p)).collect(),
+            names: input.pointers().map(display_name).collect(),
             fields,
-            series,
-            record_bytes_max: input.record_bytes_max,
+            by_position,
+            has_header: input.header.unwrap_or(!by_position),
+            input: input.clone(),
         })
     }
 
@@ -67,13 +78,18 @@ impl Decoder {
     /// The names of the fields that are read, one per slot, with what each is read for.
     pub fn slots(&self) -> impl Iterator<Item = (Role, &str)> {
         let series = matches!(self.series, Origin::Field(_)).then_some(Role::Series);
-        let time = self.has_time.then_some(Role::Time);
+        let time = self.input.time.as_ref().map(|_| Role::Time);
         let features = self.feature_names.iter().map(|_| Role::Feature);
         series.into_iter().chain(time).chain(features).zip(self.names.iter().map(String::as_str))
     }
 
     /// Decodes the record `bytes` at `position` into `records`, as one more record: every reading it holds, and
-    /// whatever of it is at fault.
+    /// whatever of it is at fault, numbered from `position.sub`. One at fault leaves its neighbours alone.
+    ///
+    /// It never fails and never panics. What it takes of memory, apart from what it adds to `records`, is less
+    /// than 256 KiB and five times the text's bytes, where the text is the record, or what it expands to, of
+    /// which no more than `expanded_bytes_max` is made. It adds at most `readings_max` and one entries, each of
+    /// fewer than 1 KiB and its own features or bytes, and its position's. A test counts.
     pub fn record(&self, bytes: &[u8], position: &Position, records: &mut Records) {
         self.part(bytes, position, records);
         records.end_record();
@@ -83,21 +99,48 @@ impl Decoder {
     /// producer's (Kinesis' aggregated records). What it holds is numbered from `position.sub`. Gives back the
     /// number behind the last one, for the next part; the caller ends the record.
     pub fn part(&self, bytes: &[u8], position: &Position, records: &mut Records) -> u32 {
-        records.add(match self.json(bytes, position.clone()) {
-            Ok(reading) => Decoded::Reading(reading),
-            Err(reject) => Decoded::Rejected(Box::new(RejectV1::new(reject, position, bytes))),
-        });
-        position.sub.saturating_add(1)
+        let mut taking = Taking::new(self, position, records);
+        if let Err(reject) = self.check_size(bytes.len()) {
+            taking.take(Err(reject), bytes);
+        } else if expand::is_plain(&self.input, bytes) {
+            documents::read(bytes, &mut taking);
+        } else {
+            match expand::expand(&self.input, bytes) {
+                Ok(text) => self.text(&text, &mut taking),
+                Err(reject) => taking.take(Err(reject), bytes),
+            }
+        }
+        taking.sub()
     }
 
-    /// A record of JSON: one object per reading.
+    /// Takes the readings of a text whose form is still to be told.
+    fn text(&self, text: &[u8], taking: &mut Taking<'_, '_>) {
+        let text = text.strip_prefix(BOM).unwrap_or(text);
+        let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+        match (self.input.format, first) {
+            (Format::Csv, _) => rows::read(text, taking),
+            (Format::Auto, Some(b'{' | b'[') | None) | (Format::Json, _) => documents::read(text, taking),
+            (Format::Auto, Some(_)) if rows::is_csv(self, text) => rows::read(text, taking),
+            (Format::Auto, Some(_)) => {
+                let start = quote(&String::from_utf8_lossy(text.get(..40).unwrap_or(text)));
+                let detail = format!("neither JSON nor CSV that names a field: it begins {start}");
+                taking.take(Err(Reject::Json { detail }), text);
+            }
+        }
+    }
+
+    /// A record of JSON that is one reading: an object, as a line of a file is one.
     ///
     /// # Errors
     /// A [`Reject`] naming the first thing wrong with the record.
     pub fn json(&self, record: &[u8], position: Position) -> Result<Reading, Reject> {
         self.check_size(record.len())?;
-        let found = self.fields.pick(record).map_err(|detail| malformed(record, detail))?;
-        self.reading(&found, position)
+        let mut scanner = Scanner::new(record, documents::limits(&self.input));
+        let mut found = vec![Found::Absent; self.fields.len()];
+        match self.fields.pick_next(&mut scanner, &mut found).and_then(|()| scanner.end()) {
+            Ok(()) => self.reading(&found, position),
+            Err(bad) => Err(documents::reject(bad, &scanner, &self.input)),
+        }
     }
 
     /// A row of cells in slot order, as [`Decoder::slots`] lists them; `None` where the row has no such cell.
@@ -117,8 +160,9 @@ impl Decoder {
     /// # Errors
     /// [`Reject::TooLarge`] if a record of `bytes` is over the limit.
     pub fn check_size(&self, bytes: usize) -> Result<(), Reject> {
-        if bytes > self.record_bytes_max {
-            return Err(Reject::TooLarge { bytes: bytes as u64, limit: self.record_bytes_max as u64 });
+        let limit = self.input.record_bytes_max;
+        if bytes > limit {
+            return Err(Reject::TooLarge { bytes: bytes as u64, limit: limit as u64 });
         }
         Ok(())
     }
@@ -129,13 +173,78 @@ impl Decoder {
             Origin::Constant(series) => series.clone(),
             Origin::Field(_) => slots.next().map_or_else(|| Err(missing("series")), series_of)?,
         };
-        let at = match self.has_time {
-            true => slots.next().map_or_else(|| Err(missing("time")), time_of)?,
-            false => position.arrived,
+        let at = match self.input.time {
+            Some(_) => slots.next().map_or_else(|| Err(missing("time")), |slot| self.time(slot))?,
+            None => position.arrived,
         };
-        let features = slots.map(number_of).collect::<Result<Vec<f64>, Reject>>()?;
-        Ok(Reading { series, at, features, filled: Vec::new(), position })
+        let (mut features, mut filled) = (Vec::with_capacity(self.feature_names.len()), Vec::new());
+        for (found, name) in slots {
+            features.push(match self.number(found, name)? {
+                Number::Given(number) => number,
+                Number::Gap(gap) => {
+                    let (number, with) = self.fill(gap, name)?;
+                    filled.push(Filled { feature: features.len() as u32, gap, with });
+                    number
+                }
+            });
+        }
+        Ok(Reading { series, at, features, filled, position })
     }
+
+    fn time(&self, (found, name): (&Found<'_>, &String)) -> Result<Timestamp, Reject> {
+        let unread = |found: String| Reject::Time { found };
+        let unit = self.input.time_unit;
+        match found {
+            Found::Text(text) => Timestamp::parse_in(text, unit).ok_or_else(|| unread(quote(text))),
+            Found::Number(number) => {
+                Timestamp::from_epoch_in(*number, unit).ok_or_else(|| unread(number.to_string()))
+            }
+            Found::Absent | Found::Beyond(_) | Found::Null => Err(missing(name)),
+            Found::Other(what) => Err(unread((*what).to_owned())),
+        }
+    }
+
+    fn number(&self, found: &Found<'_>, name: &str) -> Result<Number, Reject> {
+        Ok(match found {
+            Found::Number(number) if number.is_finite() => Number::Given(*number),
+            Found::Number(_) => Number::Gap(Gap::NotFinite),
+            Found::Text(text) => match text.trim().parse::<f64>() {
+                Ok(number) if !number.is_finite() => Number::Gap(Gap::NotFinite),
+                Ok(number) if self.input.text_numbers => Number::Given(number),
+                _ => return Err(Reject::NotANumber { field: name.to_owned(), found: quote(text) }),
+            },
+            Found::Other(what) => {
+                return Err(Reject::NotANumber { field: name.to_owned(), found: (*what).to_owned() });
+            }
+            Found::Absent => Number::Gap(Gap::Missing),
+            Found::Beyond(_) => Number::Gap(Gap::Width),
+            Found::Null => Number::Gap(Gap::Null),
+        })
+    }
+
+    /// What stands in the place of the feature `name`.
+    fn fill(&self, gap: Gap, name: &str) -> Result<(f64, Filling), Reject> {
+        let fill = match gap {
+            Gap::Missing => self.input.missing,
+            Gap::Null => self.input.null,
+            Gap::NotFinite => self.input.not_finite,
+            Gap::Width => self.input.width,
+        };
+        match (fill, gap) {
+            (Fill::Constant(number), _) => Ok((number, Filling::Constant)),
+            (Fill::Previous, _) => Ok((0.0, Filling::Previous)),
+            (Fill::Reject, gap) => Err(gap.reject(name)),
+        }
+    }
+}
+
+/// Byte order mark of UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A feature, as the record has it.
+enum Number {
+    Given(f64),
+    Gap(Gap),
 }
 
 fn missing(field: &str) -> Reject {
@@ -144,54 +253,31 @@ fn missing(field: &str) -> Reject {
 
 fn understand(role: Role, cell: Option<&str>) -> Found<'_> {
     match (role, cell.map(str::trim)) {
-        (_, None | Some("")) => Found::Absent,
+        (_, None) => Found::Absent,
+        (_, Some("")) => Found::Null,
         (Role::Feature, Some(text)) => text.parse().map_or_else(|_| Found::Text(text.into()), Found::Number),
         (Role::Series | Role::Time, Some(text)) => Found::Text(text.into()),
     }
 }
 
+/// The first number whose neighbour 64 bits cannot hold, 2⁵³.
+const SERIES_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
+
 fn series_of((found, name): (&Found<'_>, &String)) -> Result<SeriesId, Reject> {
     match found {
         Found::Text(text) => SeriesId::new(text),
+        // Beyond that, different numbers read as the same one.
+        Found::Number(number) if number.abs() >= SERIES_NUMBER_MAX => {
+            Err(Reject::Series { why: "is a number of more than 15 digits; write it as text".to_owned() })
+        }
         Found::Number(number) => SeriesId::new(&number.to_string()),
-        Found::Absent | Found::Null => Err(missing(name)),
+        Found::Absent | Found::Beyond(_) | Found::Null => Err(missing(name)),
         Found::Other(what) => Err(Reject::Series { why: format!("is {what}") }),
     }
 }
 
-fn time_of((found, name): (&Found<'_>, &String)) -> Result<Timestamp, Reject> {
-    let unread = |found: String| Reject::Time { found };
-    match found {
-        Found::Text(text) => Timestamp::parse(text).ok_or_else(|| unread(quote(text))),
-        Found::Number(number) => Timestamp::from_epoch(*number).ok_or_else(|| unread(number.to_string())),
-        Found::Absent | Found::Null => Err(missing(name)),
-        Found::Other(what) => Err(unread((*what).to_owned())),
-    }
-}
-
-fn number_of((found, name): (&Found<'_>, &String)) -> Result<f64, Reject> {
-    let field = || name.clone();
-    match found {
-        Found::Number(number) if number.is_finite() => Ok(*number),
-        Found::Number(_) => Err(Reject::NotFinite { field: field() }),
-        Found::Text(text) if text.parse::<f64>().is_ok_and(|n| !n.is_finite()) => {
-            Err(Reject::NotFinite { field: field() })
-        }
-        Found::Text(text) => Err(Reject::NotANumber { field: field(), found: quote(text) }),
-        Found::Other(what) => Err(Reject::NotANumber { field: field(), found: (*what).to_owned() }),
-        Found::Absent | Found::Null => Err(missing(name)),
-    }
-}
-
-/// Python, JavaScript and others write `NaN` and `Infinity` bare, which is not JSON. Saying so helps more
-/// than the parser's word.
-fn malformed(record: &[u8], detail: String) -> Reject {
-    let holds = |token: &[u8]| record.windows(token.len()).any(|w| w == token);
-    if std::str::from_utf8(record).is_ok() && (holds(b":NaN") || holds(b": NaN") || holds(b"Infinity")) {
-        return Reject::NotFinite { field: "a field (bare NaN or Infinity, which is not JSON)".to_owned() };
-    }
-    Reject::Json { detail }
-}
+#[cfg(test)]
+mod forms;
 
 #[cfg(test)]
 mod tests {
@@ -248,10 +334,7 @@ mod tests {
             r#"{"id":"x","ts":0,"a":"NaN","deep":{"b":2}}"#,
             expect!["not-finite: a is not a finite number"],
         );
-        check(
-            r#"{"id":"x","ts":0,"a":NaN,"deep":{"b":2}}"#,
-            expect!["not-finite: a field (bare NaN or Infinity, which is not JSON) is not a finite number"],
-        );
+        check(r#"{"id":"x","ts":0,"a":NaN,"deep":{"b":2}}"#, expect!["not-finite: a is not a finite number"]);
         check(r#"{"id":"x","ts":"soon","a":1,"deep":{"b":2}}"#, expect![[r#"time: not a time: "soon""#]]);
         check(r#"{"id":"","ts":0,"a":1,"deep":{"b":2}}"#, expect!["series: the name of the series is empty"]);
         check(

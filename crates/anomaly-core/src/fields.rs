@@ -1,18 +1,20 @@
 //! The wanted fields of a JSON document, picked out in one pass without building the document.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use crate::decode::scan::{Bad, Limits, Raw, Scalar, Scanner, Tag};
 
 /// What stands where a field was looked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Found<'a> {
     /// Nothing.
+    #[default]
     Absent,
+    /// Nothing: the array has only so many elements.
+    Beyond(usize),
     /// `null`.
     Null,
-    /// A number; not finite only where the format can say so.
+    /// A number; NaN or infinite where it is written so.
     Number(f64),
     /// Text.
     Text(Cow<'a, str>),
@@ -31,6 +33,10 @@ pub struct Fields {
 struct Node {
     slots: Vec<usize>,
     children: Vec<(String, Node)>,
+    /// The children's names, to be found quickly.
+    tags: Vec<Tag>,
+    /// The children that can be elements of an array, by rising index: index and place among the children.
+    elements: Vec<(usize, usize)>,
 }
 
 impl Fields {
@@ -51,78 +57,147 @@ impl Fields {
         Ok(fields)
     }
 
+    /// How many fields there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
     /// Picks the fields out of `json`: one answer per pointer, in order. Where a key occurs twice, the last
     /// one counts, as in most parsers.
     ///
+    /// `NaN`, `Infinity` and `-Infinity` are taken for numbers. Depth costs no stack, whatever it is.
+    ///
     /// # Errors
-    /// The parser's sentence if `json` is not one whole, valid JSON document.
+    /// What is wrong, and where, if `json` is not one whole, valid JSON document.
     pub fn pick<'a>(&self, json: &'a [u8]) -> Result<Vec<Found<'a>>, String> {
         let mut found = vec![Found::Absent; self.count];
-        let pick = Pick { node: &self.root, found: &mut found };
-        if deeper_than(json, DEPTH_FAST) {
-            let mut deserializer = serde_json::Deserializer::from_slice(json);
-            pick.deserialize(&mut deserializer)
-                .and_then(|()| deserializer.end())
-                .map_err(|error| error.to_string())?;
-        } else {
-            let mut deserializer = sonic_rs::Deserializer::from_slice(json);
-            pick.deserialize(&mut deserializer)
-                .and_then(|()| deserializer.end())
-                .map_err(|error| first_line(&error))?;
+        let mut scanner = Scanner::new(json, Limits::NONE);
+        match self.pick_next(&mut scanner, &mut found).and_then(|()| scanner.end()) {
+            Ok(()) => Ok(found),
+            // Without limits there is nothing else it could be.
+            Err(_) => Err(format!("{} at byte {}", scanner.what(), scanner.at())),
         }
-        Ok(found)
+    }
+
+    /// Picks the fields out of the next value into `found`, which has a slot per pointer, all absent.
+    #[inline]
+    pub(crate) fn pick_next<'a>(
+        &self,
+        scanner: &mut Scanner<'a>,
+        found: &mut [Found<'a>],
+    ) -> Result<(), Bad> {
+        self.root.pick(scanner, found)
     }
 }
 
 impl Node {
     fn child(&mut self, key: String) -> &mut Node {
-        let index = self.children.iter().position(|(k, _)| *k == key).unwrap_or_else(|| {
+        let place = self.children.iter().position(|(k, _)| *k == key).unwrap_or_else(|| {
+            let place = self.children.len();
+            if let Some(index) = index(&key) {
+                let at = self.elements.partition_point(|(other, _)| *other < index);
+                self.elements.insert(at, (index, place));
+            }
+            self.tags.push(Tag::of(key.as_bytes()));
             self.children.push((key, Node::default()));
-            self.children.len() - 1
+            place
         });
-        &mut self.children[index].1
+        &mut self.children[place].1
     }
 
-    fn get(&self, key: &str) -> Option<&Node> {
-        self.children.iter().find(|(k, _)| k == key).map(|(_, node)| node)
+    fn pick<'a>(&self, scanner: &mut Scanner<'a>, found: &mut [Found<'a>]) -> Result<(), Bad> {
+        let value = match scanner.peek() {
+            b'"' => {
+                let raw = scanner.string()?;
+                Found::Text(scanner.text(raw))
+            }
+            b'-' | b'0'..=b'9' => Found::Number(scanner.number()?),
+            b'{' => {
+                self.pick_object(scanner, found)?;
+                Found::Other("an object")
+            }
+            b'[' => {
+                self.pick_array(scanner, found)?;
+                Found::Other("an array")
+            }
+            _ => match scanner.scalar()? {
+                Scalar::Number(number) => Found::Number(number),
+                Scalar::Text(raw) => Found::Text(scanner.text(raw)),
+                Scalar::Null => Found::Null,
+                Scalar::Boolean => Found::Other("a boolean"),
+            },
+        };
+        self.set(found, value);
+        Ok(())
     }
-}
 
-/// How deep a document may be nested to be read by sonic-rs.
-///
-/// sonic-rs is some three times as fast as serde_json, but skips unwanted values by recursion without a limit
-/// (up to 40 KB of stack a level in a debug build): a record of brackets would end the process. serde_json
-/// skips without recursion, so what is deeper goes to it. Few records have even this many brackets.
-const DEPTH_FAST: usize = 16;
-
-/// Whether `json` is nested deeper than `limit`; counting brackets answers for most records.
-fn deeper_than(json: &[u8], limit: usize) -> bool {
-    // Sums of bytes, as long as they cannot overflow: sixteen bytes at a time instead of two. `[` and `{`
-    // differ in one bit.
-    let opening = |part: &[u8]| part.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>();
-    let opening: usize = json.chunks(255).map(|part| usize::from(opening(part))).sum();
-    opening > limit && depth(json) > limit
-}
-
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
+    fn set<'a>(&self, found: &mut [Found<'a>], value: Found<'a>) {
+        match self.slots.as_slice() {
+            [] => {}
+            [slot] => found[*slot] = value,
+            slots => slots.iter().for_each(|slot| found[*slot] = value.clone()),
         }
-        deepest = deepest.max(depth);
     }
-    deepest
+
+    fn pick_object<'a>(&self, scanner: &mut Scanner<'a>, found: &mut [Found<'a>]) -> Result<(), Bad> {
+        if self.children.is_empty() {
+            return scanner.skip();
+        }
+        // A producer writes its fields in the same order each time: the next one is looked for first behind
+        // the last one found.
+        let mut next = 0;
+        scanner.object(|scanner, name| match self.find(scanner, name, next) {
+            Some(place) => {
+                next = place + 1;
+                self.children[place].1.pick(scanner, found)
+            }
+            None => scanner.skip(),
+        })
+    }
+
+    #[inline]
+    fn find(&self, scanner: &Scanner<'_>, name: Raw, next: usize) -> Option<usize> {
+        let Some(tag) = scanner.tag(name) else {
+            return self.children.iter().position(|(key, _)| scanner.says(name, key.as_bytes()));
+        };
+        let is_it = |place: usize| {
+            let known = self.tags.get(place) == Some(&tag);
+            known && (tag.is_whole() || scanner.says(name, self.children[place].0.as_bytes()))
+        };
+        if is_it(next) {
+            return Some(next);
+        }
+        (0..self.tags.len()).find(|place| is_it(*place))
+    }
+
+    fn pick_array<'a>(&self, scanner: &mut Scanner<'a>, found: &mut [Found<'a>]) -> Result<(), Bad> {
+        if self.elements.is_empty() {
+            return scanner.skip();
+        }
+        let (mut length, mut wanted) = (0, self.elements.iter().peekable());
+        scanner.array(|scanner| {
+            let place = wanted.next_if(|(index, _)| *index == length).map(|(_, place)| *place);
+            length += 1;
+            match place {
+                Some(place) => self.children[place].1.pick(scanner, found),
+                None => scanner.skip(),
+            }
+        })?;
+        wanted.for_each(|(_, place)| self.children[*place].1.set_all(found, length));
+        Ok(())
+    }
+
+    /// An array of `length` elements ended before this one.
+    fn set_all(&self, found: &mut [Found<'_>], length: usize) {
+        self.slots.iter().for_each(|slot| found[*slot] = Found::Beyond(length));
+        self.children.iter().for_each(|(_, child)| child.set_all(found, length));
+    }
 }
 
-/// The parser's message goes on with a picture of the place; its first line says it all.
-fn first_line(error: &sonic_rs::Error) -> String {
-    error.to_string().lines().next().unwrap_or("malformed").trim().to_owned()
+/// The array index a reference token stands for (RFC 6901, section 4: no leading zeros).
+fn index(token: &str) -> Option<usize> {
+    let canonical = token == "0" || !token.starts_with(['0', '+']);
+    token.parse().ok().filter(|_| canonical)
 }
 
 /// One reference token of a pointer: `~1` is `/`, `~0` is `~` (RFC 6901, section 4).
@@ -141,123 +216,6 @@ pub fn display_name(pointer: &str) -> String {
         Some(rest) if !rest.contains('/') => unescape(rest),
         Some(rest) => rest.to_owned(),
         None => pointer.to_owned(),
-    }
-}
-
-struct Pick<'n, 'f, 'a> {
-    node: &'n Node,
-    found: &'f mut [Found<'a>],
-}
-
-impl<'a> Pick<'_, '_, 'a> {
-    fn set(self, value: Found<'a>) {
-        match self.node.slots.as_slice() {
-            [slot] => self.found[*slot] = value,
-            slots => slots.iter().for_each(|slot| self.found[*slot] = value.clone()),
-        }
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for Pick<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.set(Found::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.set(Found::Other("a boolean"));
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.set(Found::Number(number as f64));
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.set(Found::Number(number as f64));
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.set(Found::Number(number));
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.set(Found::Text(Cow::Owned(text.to_owned())));
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.set(Found::Text(Cow::Borrowed(text)));
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(Key)? {
-            match self.node.get(&key) {
-                Some(node) => map.next_value_seed(Pick { node, found: self.found })?,
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        self.set(Found::Other("an object"));
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        for index in 0_usize.. {
-            let more = match self.node.get(&index.to_string()) {
-                Some(node) => seq.next_element_seed(Pick { node, found: self.found })?.is_some(),
-                None => seq.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                break;
-            }
-        }
-        self.set(Found::Other("an array"));
-        Ok(())
-    }
-}
-
-/// An object's key, borrowed where it has no escapes.
-struct Key;
-
-impl<'a> DeserializeSeed<'a> for Key {
-    type Value = Cow<'a, str>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Key {
-    type Value = Cow<'a, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
     }
 }
 
@@ -284,16 +242,18 @@ mod tests {
         check(&[""], "4", expect!["Number(4.0)"]);
         check(&["/a"], r#"{"a": 1, "a": 2}"#, expect!["Number(2.0)"]);
         check(&["/a"], r#"[1, 2]"#, expect!["Absent"]);
+        check(&["/a/1", "/a/3/x", "/a/01"], r#"{"a":[5,6]}"#, expect!["Number(6.0) | Beyond(2) | Absent"]);
+        check(&["/b", "/a"], r#"{"a":1,"b":2,"c":3,"b":NaN}"#, expect!["Number(NaN) | Number(1.0)"]);
         check(&["/a"], r#"{"\u0061": "q\"\/\n"}"#, expect![[r#"Text("q\"/\n")"#]]);
     }
 
     #[test]
     fn malformed_is_an_error_and_deep_is_no_overflow() {
-        for json in ["", "{", "{\"a\":1}x", "{\"a\":NaN}", "{'a':1}", "\u{0}"] {
+        for json in ["", "{", "{\"a\":1}x", "{\"a\":nan}", "{'a':1}", "\u{0}", "{\"a\":1,}", "[1,]"] {
             check(&["/a"], json, expect!["malformed"]);
         }
         let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
-        for levels in [DEPTH_FAST - 1, DEPTH_FAST, 100_000] {
+        for levels in [63, 64, 65, 128, 100_000] {
             check(&["/b"], &nested(levels), expect!["Absent"]);
             check(&["/a/0"], &nested(levels), expect![[r#"Other("an array")"#]]);
         }

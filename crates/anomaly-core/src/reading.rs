@@ -121,6 +121,15 @@ impl Gap {
             Gap::Width => "wrong width",
         }
     }
+
+    /// The reject of a reading whose feature `field` has the gap.
+    pub fn reject(self, field: &str) -> Reject {
+        let field = field.to_owned();
+        match self {
+            Gap::NotFinite => Reject::NotFinite { field },
+            Gap::Missing | Gap::Null | Gap::Width => Reject::Missing { field },
+        }
+    }
 }
 
 /// What stands in the place of a feature.

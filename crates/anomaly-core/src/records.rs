@@ -1,5 +1,6 @@
 //! Records after decoding: what each held, and how each ends.
 
+use crate::decode::drift::{SAMPLE_EVERY, Shape};
 use crate::reading::Reading;
 use crate::settle::Fate;
 use crate::wire::RejectV1;
@@ -19,12 +20,18 @@ pub struct Records {
     entries: Vec<Decoded>,
     /// Where each record's entries end: those of record `i` are `ends[i - 1]..ends[i]`.
     ends: Vec<usize>,
+    /// The shapes of some of the readings.
+    shapes: Vec<Shape>,
 }
 
 impl Records {
     /// Room for `records` of one entry each.
     pub fn with_capacity(records: usize) -> Self {
-        Records { entries: Vec::with_capacity(records), ends: Vec::with_capacity(records) }
+        Records {
+            entries: Vec::with_capacity(records),
+            ends: Vec::with_capacity(records),
+            shapes: Vec::new(),
+        }
     }
 
     /// Adds an entry to the record that is being decoded.
@@ -41,6 +48,21 @@ impl Records {
     pub fn push(&mut self, entry: Decoded) {
         self.add(entry);
         self.end_record();
+    }
+
+    /// Whether the next entry is one of those whose shape is looked at.
+    pub(crate) fn is_sample_due(&self) -> bool {
+        self.entries.len().is_multiple_of(SAMPLE_EVERY)
+    }
+
+    /// Adds a shape to the sample.
+    pub(crate) fn note(&mut self, shape: Shape) {
+        self.shapes.push(shape);
+    }
+
+    /// The shapes of a sample of the readings, for [`crate::decode::drift::Schema::compare`].
+    pub fn shapes(&self) -> &[Shape] {
+        &self.shapes
     }
 
     /// How many records there are.
@@ -97,7 +119,7 @@ impl FromIterator<Decoded> for Records {
     /// Records of one entry each.
     fn from_iter<T: IntoIterator<Item = Decoded>>(entries: T) -> Self {
         let entries: Vec<Decoded> = entries.into_iter().collect();
-        Records { ends: (1..=entries.len()).collect(), entries }
+        Records { ends: (1..=entries.len()).collect(), entries, shapes: Vec::new() }
     }
 }
 

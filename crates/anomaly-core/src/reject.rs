@@ -55,9 +55,9 @@ pub enum Reject {
         /// The limit.
         limit: u64,
     },
-    /// A CSV row does not have as many cells as the header.
+    /// A CSV row does not have as many cells as the header, or, without one, as are read.
     Columns {
-        /// Cells in the header.
+        /// Cells it should have.
         expected: usize,
         /// Cells in the row.
         found: usize,
@@ -205,7 +205,7 @@ impl fmt::Display for Reject {
             Reject::Fields { limit } => write!(f, "more fields than the limit of {limit}"),
             Reject::Readings { limit } => write!(f, "more readings than the limit of {limit}"),
             Reject::Columns { expected, found } => {
-                write!(f, "{found} columns where the header has {expected}")
+                write!(f, "{found} columns where there should be {expected}")
             }
             Reject::Missing { field } => write!(f, "{field} is missing"),
             Reject::NotANumber { field, found } => write!(f, "{field} is not a number: {found}"),

@@ -318,7 +318,7 @@ impl Rows {
                 let mut texts = found.iter().map(|found| match found {
                     Found::Text(text) => text.to_string(),
                     Found::Number(number) => number.to_string(),
-                    Found::Absent | Found::Null | Found::Other(_) => String::new(),
+                    Found::Absent | Found::Beyond(_) | Found::Null | Found::Other(_) => String::new(),
                 });
                 let time = has_time.then(|| texts.next().unwrap_or_default());
                 (time, texts.next().unwrap_or_default())

@@ -178,7 +178,7 @@ fn rows_at_fault_are_counted_and_kept() {
     expect![[r#"
         web.csv: time timestamp; series web; features latency_ms, requests
         40 readings of 1 series, 1 alert (1 resolved), 7 rejects, N s
-          2 columns, first web.csv row 11: 2 columns where the header has 3
+          2 columns, first web.csv row 11: 2 columns where there should be 3
           1 missing, first web.csv row 9: latency_ms is missing
           1 not-a-number, first web.csv row 6: latency_ms is not a number: "abc"
           2 not-finite, first web.csv row 7: latency_ms is not a finite number

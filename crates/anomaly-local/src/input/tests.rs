@@ -52,7 +52,7 @@ fn csv() {
             time ts; series by host; features latency ms; 
             1 a 2026-01-01T00:00:00Z [1.5]
             2 b 2026-01-01T00:00:01Z [2.0]
-            3 columns: 2 columns where the header has 3"#]],
+            3 columns: 2 columns where there should be 3"#]],
     );
     check(
         "time,a,b,note\n1,2,3,\"two\nlines\"\n2,x,3,\n3,NaN,3,\n4,,3,\nsoon,1,3,\n",
@@ -80,7 +80,7 @@ fn json_lines() {
         expect![[r#"
             time time; series web; features b, a; left out: tag (no numbers)
             1 web 2026-01-01T00:00:00Z [1.0, 2.0]
-            2 json: not a JSON reading: Invalid literal (`true`, `false`, or a `null`) while parsing at line 1 column 4
+            2 json: not a JSON reading: a value is expected at byte 0
             3 missing: b is missing"#]],
     );
     check_with(

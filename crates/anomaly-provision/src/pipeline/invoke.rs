@@ -24,8 +24,7 @@ pub(super) fn resources(
 
 fn statements(config: &Config, reading: Vec<Statement>) -> Vec<Statement> {
     let endpoint = has_endpoint(config).then(|| ask_endpoint(config));
-    let component =
-        endpoint.as_ref().and_then(|_| config.model.inference_component.as_deref()).map(ask_component);
+    let component = endpoint.as_ref().and(config.model.inference_component.as_deref()).map(ask_component);
     let queue = allow("QueueScored", ["sqs:SendMessage"], [attribute(&format!("{}.Arn", scored::QUEUE))]);
     reading.into_iter().chain(endpoint).chain(component).chain([queue]).collect()
 }

@@ -262,6 +262,8 @@ mod tests {
             ("/s/*/score", r#"{"s":[{"score":1},{"score":null}]}"#),
             ("/s/*/score", r#"{"s":[{"score":NaN},{"score":2}]}"#),
             ("/s/*/score", r#"{"t":"NaN","s":[{"score":1},{"score":-Infinity}]}"#),
+            ("/NaN/*", r#"{"NaN":[1,"\"",NaN]}"#),
+            ("/NaN/*", r#"{"NaN":[1,NaN]}"#),
             ("/s/*/score", r#"{"s":null}"#),
             ("/s/*", r#"{"s":["1"]}"#),
             ("/s/*", r#"{"s":[true]}"#),
@@ -286,6 +288,8 @@ mod tests {
             /s/*/score {"s":[{"score":1},{"score":null}]}: [1.0], then no number
             /s/*/score {"s":[{"score":NaN},{"score":2}]}: [], then no number
             /s/*/score {"t":"NaN","s":[{"score":1},{"score":-Infinity}]}: [1.0], then no number
+            /NaN/* {"NaN":[1,"\"",NaN]}: [1.0], then invalid type: string "\"", expected a score at line 1 column 14
+            /NaN/* {"NaN":[1,NaN]}: [1.0], then no number
             /s/*/score {"s":null}: [], then invalid type: null, expected an array, for "*" at line 1 column 9
             /s/* {"s":["1"]}: [], then invalid type: string "1", expected a score at line 1 column 9
             /s/* {"s":[true]}: [], then invalid type: boolean `true`, expected a score at line 1 column 10

@@ -109,3 +109,42 @@ fn invoke_scores_with_a_model() {
         "rejected 49600000000000000000000000000000000000000000000000002075: the data is not Base64"
     ));
 }
+
+/// Every source's event is taken, and its reply printed word for word.
+#[test]
+fn invoke_takes_events_of_every_source() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Rules judge the values: no model is needed.
+    let config = folder.path().join("anomaly.toml");
+    let toml = include_str!("../../../events/anomaly.toml")
+        .replace("\"endpoint\"\nendpoint = \"webserver\"", "\"none\"");
+    let toml = toml.split("[[rule]]\nname   = \"too-strange\"").next().expect("a beginning");
+    std::fs::write(&config, toml).expect("written");
+    let firehose = r#"{"records":[{"recordId":"#;
+    let http = |status| format!(r#"{{"statusCode":{status},"#);
+    for (events, code, reply) in [
+        ("sqs-records sqs-records-bad sqs-fifo kafka kafka-bad msk event-hubs pipes-kafka", 0, DONE),
+        ("dynamodb-images dynamodb-images-bad sns eventbridge kinesis kinesis-bad", 0, DONE),
+        ("firehose firehose-kinesis", 0, firehose),
+        ("http http-base64 http-test", 0, &http(200)),
+        ("http-bad", 2, &http(400)),
+        ("http-secret", 2, &http(401)),
+        ("http-large", 2, &http(413)),
+    ] {
+        for event in events.split(' ') {
+            let (found, stdout, stderr) =
+                run(&format!("invoke -e events/{event}.json -c {}", config.display()));
+            assert!(found == code && stdout.starts_with(reply), "{event}: {found} {stdout}{stderr}");
+        }
+    }
+    let known =
+        format!("invoke -e events/http-secret.json --secret open\u{a0}sesame -c {}", config.display());
+    assert_eq!(run(&known).0, 2, "another secret");
+    let mut command = Command::cargo_bin("anomaly").expect("it is built");
+    let event = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/http-secret.json");
+    command
+        .args(["local", "invoke", "-e", event, "--secret", "open sesame", "-c"])
+        .arg(&config)
+        .assert()
+        .success();
+}

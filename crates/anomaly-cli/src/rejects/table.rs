@@ -61,14 +61,14 @@ pub(super) fn redrive(
         names::QUEUE_URL => Some(queue.to_owned()),
         _ => lookup(name),
     };
-    let InvokeConfig { connection, decoder, limits, endpoint, queue_url } =
+    let InvokeConfig { connection, intake, limits, endpoint, queue_url } =
         InvokeConfig::from_env(given).context(KEYS)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed());
     let (queue, table) = (SqsQueue::new(&connector, &queue_url), DynamoRejects::new(&connector, table));
     let redriven = runtime()?.block_on(async {
-        let redriven = put_in(&driver.turn(SCORING_MAX), &queue, &decoder, rejects).await;
+        let redriven = put_in(&driver.turn(SCORING_MAX), &queue, &intake.decoder, rejects).await;
         for reject in &redriven.queued {
             table.forget(reject).await?;
         }

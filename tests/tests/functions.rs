@@ -248,7 +248,7 @@ mod publish {
 async fn a_bare_environment_is_reported_whole() -> Result<()> {
     let needs = [
         ("invoke", ["ANOMALY_CONFIG", "QUEUE_URL"].as_slice()),
-        ("classify", &["ANOMALY_CONFIG", "STATES_TABLE", "OUTBOX_TABLE", "REJECTS_TABLE"]),
+        ("classify", &["ANOMALY_CONFIG", "STATES_TABLE", "OUTBOX_TABLE", "REJECTS_TABLE", "JOURNAL_TABLE"]),
         ("publish", &["OUTBOX_TABLE", "TOPIC_ARN"]),
     ];
     for (name, variables) in needs {
@@ -330,6 +330,7 @@ fn environment(name: &str, toml: &str, aws: &StandIn) -> Result<Vec<(&'static st
         ("STATES_TABLE", Some("states".to_owned())),
         ("OUTBOX_TABLE", Some("outbox".to_owned())),
         ("REJECTS_TABLE", Some("rejects".to_owned())),
+        ("JOURNAL_TABLE", Some("journal".to_owned())),
         ("TOPIC_ARN", Some("arn:aws:sns:us-east-1:000000000000:alerts".to_owned())),
     ];
     let set = variables.into_iter().filter_map(|(variable, filled_in)| {

@@ -126,6 +126,8 @@ pub struct ClassifyConfig {
     pub outbox_table: String,
     /// The table of rejects.
     pub rejects_table: String,
+    /// The table of what was judged.
+    pub journal_table: String,
 }
 
 /// What `publish` needs to know.
@@ -179,18 +181,19 @@ impl ClassifyConfig {
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new("classify", &lookup);
         let connection = env.connection();
-        let tables =
-            [names::STATES_TABLE, names::OUTBOX_TABLE, names::REJECTS_TABLE].map(|name| env.required(name));
+        let tables = [names::STATES_TABLE, names::OUTBOX_TABLE, names::REJECTS_TABLE, names::JOURNAL_TABLE]
+            .map(|name| env.required(name));
         let config = env.config();
         let policy = env.policy(&config);
         env.finish(move || {
-            let [states, outbox, rejects] = tables;
+            let [states, outbox, rejects, journal] = tables;
             Some(ClassifyConfig {
                 connection: connection?,
                 policy: policy?,
                 states_table: states?,
                 outbox_table: outbox?,
                 rejects_table: rejects?,
+                journal_table: journal?,
             })
         })
     }
@@ -496,6 +499,7 @@ mod tests {
             ("STATES_TABLE", "s"),
             ("OUTBOX_TABLE", "o"),
             ("REJECTS_TABLE", "r"),
+            ("JOURNAL_TABLE", "j"),
         ];
         let config = ClassifyConfig::from_env(lookup(&variables)).expect("complete");
         assert_eq!(config.policy.rules().len(), 1);

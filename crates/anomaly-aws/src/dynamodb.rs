@@ -1,9 +1,11 @@
-//! DynamoDB: the tables of states, transitions and rejects, and the stream of the outbox.
+//! DynamoDB: the tables of states, transitions, rejects and what was judged, and the stream of the outbox.
 
 pub mod stream;
 
 #[cfg(feature = "dynamodb")]
 mod item;
+#[cfg(feature = "dynamodb")]
+mod journal;
 #[cfg(feature = "dynamodb")]
 mod outbox;
 #[cfg(feature = "dynamodb")]
@@ -11,6 +13,8 @@ mod rejects;
 #[cfg(feature = "dynamodb")]
 mod states;
 
+#[cfg(feature = "dynamodb")]
+pub use journal::DynamoJournal;
 #[cfg(feature = "dynamodb")]
 pub use outbox::DynamoOutbox;
 #[cfg(feature = "dynamodb")]

@@ -18,15 +18,17 @@ use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Config, ModelKind};
 use anomaly_core::decode::Decoder;
 use anomaly_core::message::{self, Message};
+use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, Chunk, ChunkV1, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 use anomaly_local::serve::open_model;
+use anomaly_pipeline::classify::Tables;
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::Driver;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -108,7 +110,9 @@ async fn classify(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<
     let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
     let policy = Policy::new(&config, decoder.feature_names());
     let states = LocalStates { states: Mutex::default(), told };
-    Ok(lambda_classify::handle(&states, told, &policy, event, clock::now()).await?)
+    let journal = LocalJournal::default();
+    let tables = Tables::new(&states, told, &journal);
+    Ok(lambda_classify::handle(tables, &policy, event, clock::now()).await?)
 }
 
 async fn publish(event: &str, told: &Told) -> anyhow::Result<BatchResponse> {
@@ -245,6 +249,23 @@ impl States for LocalStates<'_> {
     async fn due(&self, _: Timestamp, _: usize) -> Result<Vec<SeriesId>, Fault> {
         // A run has one event: a flush finds the states empty.
         Ok(Vec::new())
+    }
+}
+
+/// A journal that begins empty.
+#[derive(Default)]
+struct LocalJournal(Mutex<BTreeMap<String, Runs>>);
+
+impl Journal for LocalJournal {
+    async fn note(&self, strand: &str, runs: &Runs, _: Timestamp) -> Result<(), Fault> {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.entry(strand.to_owned()).or_default().extend(runs.clone());
+        Ok(())
+    }
+
+    async fn find(&self, strand: &str, _: &Place, _: Option<&Place>) -> Result<Runs, Fault> {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(noted.get(strand).cloned().unwrap_or_default())
     }
 }
 

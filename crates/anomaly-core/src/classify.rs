@@ -11,7 +11,7 @@ use crate::event_time::{Admission, Hold, Released};
 use crate::position::Position;
 use crate::reading::{Scored, SeriesId};
 use crate::rule::Finding;
-use crate::seen::Seen;
+use crate::seen::{Order, Seen};
 use crate::time::Timestamp;
 
 /// How many features of a series keep their last values for messages: the first ones.
@@ -32,6 +32,7 @@ pub struct Policy {
     /// For the shares of rejected records, which are readings too.
     of_rejects: (Rule, [String; 1]),
     event_time: Option<EventTime>,
+    order: Order,
 }
 
 impl Policy {
@@ -40,12 +41,23 @@ impl Policy {
         let names = feature_names.iter().map(|n| n.chars().take(NAME_CHARS_MAX).collect()).collect();
         let event_time = config.input.event_time.clone();
         let of_rejects = (config.rejects.rule(), ["rejected".to_owned()]);
-        Policy { rules: config.rules.clone(), feature_names: names, of_rejects, event_time }
+        Policy {
+            rules: config.rules.clone(),
+            feature_names: names,
+            of_rejects,
+            event_time,
+            order: config.source.order(),
+        }
     }
 
     /// What becomes of readings that come early, late or out of order; `None`: they are judged as they come.
     pub fn event_time(&self) -> Option<&EventTime> {
         self.event_time.as_ref()
+    }
+
+    /// What the source promises of the readings of a partition.
+    pub fn order(&self) -> Order {
+        self.order
     }
 
     /// The rules, in the order of the findings.
@@ -341,7 +353,6 @@ mod tests {
     use crate::event_time::Placement;
     use crate::position::Sequence;
     use crate::reading::Reading;
-    use crate::seen::Order;
     use proptest::prelude::*;
 
     fn policy() -> Policy {

@@ -20,6 +20,8 @@ pub const STATES_TABLE: &str = "STATES_TABLE";
 pub const OUTBOX_TABLE: &str = "OUTBOX_TABLE";
 /// `classify`: the table of rejected records.
 pub const REJECTS_TABLE: &str = "REJECTS_TABLE";
+/// `classify`: the table of what was judged.
+pub const JOURNAL_TABLE: &str = "JOURNAL_TABLE";
 /// `publish`: the topic that tells people.
 pub const TOPIC_ARN: &str = "TOPIC_ARN";
 
@@ -60,7 +62,7 @@ pub const LEASE_UNTIL_MS: &str = "lease_until_ms";
 pub const SENT_MS: &str = "sent_ms";
 /// Outbox table: the id SNS gave the message.
 pub const MESSAGE_ID: &str = "message_id";
-/// Outbox and rejects tables: when DynamoDB may delete the row, seconds since 1970.
+/// Outbox, rejects and journal tables: when DynamoDB may delete the row, seconds since 1970.
 pub const EXPIRES_S: &str = "expires_s";
 /// The sparse index of the outbox over [`PENDING`] and [`CREATED_MS`].
 pub const PENDING_INDEX: &str = "pending";
@@ -71,3 +73,10 @@ pub const PARTITION: &str = "partition";
 pub const POSITION: &str = "position";
 /// Rejects table: the reject, a string of JSON ([`crate::wire::RejectV1`]).
 pub const REJECT: &str = "reject";
+
+/// Journal table: the partition key, what is read and written in order, a string.
+pub const STRAND: &str = "strand";
+/// Journal table: the sort key, the last place that the row tells of, a string that sorts as the place does.
+pub const LAST: &str = "last";
+/// Journal table: the places judged, a string of JSON ([`crate::position::Runs`]).
+pub const RUNS: &str = "runs";

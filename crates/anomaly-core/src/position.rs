@@ -108,10 +108,56 @@ pub struct Place {
     pub sub: u32,
 }
 
+impl fmt::Display for Place {
+    /// `4959….0`: the record's number and the reading's within it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.sequence, self.sub)
+    }
+}
+
+impl Place {
+    /// What [`Place`] prints; `None` for anything else.
+    fn parse(text: &str) -> Option<Self> {
+        let (sequence, sub) = text.rsplit_once('.')?;
+        Some(Place { sequence: Sequence(sequence.to_owned()), sub: sub.parse().ok()? })
+    }
+}
+
 /// Places of one partition that were judged: runs of them, from a first to a last, both included, none empty.
+///
+/// As JSON a list: a place alone as text, a longer run as a pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "Vec<RunText>", try_from = "Vec<RunText>")]
 pub struct Runs(Vec<(Place, Place)>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RunText {
+    Place(String),
+    Run(String, String),
+}
+
+impl From<Runs> for Vec<RunText> {
+    fn from(runs: Runs) -> Self {
+        let text = |(first, last): (Place, Place)| match first == last {
+            true => RunText::Place(first.to_string()),
+            false => RunText::Run(first.to_string(), last.to_string()),
+        };
+        runs.0.into_iter().map(text).collect()
+    }
+}
+
+impl TryFrom<Vec<RunText>> for Runs {
+    type Error = &'static str;
+
+    fn try_from(texts: Vec<RunText>) -> Result<Self, Self::Error> {
+        let run = |text: RunText| match text {
+            RunText::Place(place) => Place::parse(&place).map(|place| (place.clone(), place)),
+            RunText::Run(first, last) => Place::parse(&first).zip(Place::parse(&last)),
+        };
+        texts.into_iter().map(run).collect::<Option<_>>().map(Runs).ok_or("no place of a reading")
+    }
+}
 
 impl Runs {
     /// Adds the run from `first` to `last`.
@@ -127,6 +173,11 @@ impl Runs {
     /// Whether `place` lies in one of them.
     pub fn cover(&self, place: &Place) -> bool {
         self.0.iter().any(|(first, last)| (first..=last).contains(&place))
+    }
+
+    /// The runs, in lots of at most `runs_max` of them.
+    pub fn lots(&self, runs_max: usize) -> impl Iterator<Item = Runs> + '_ {
+        self.0.chunks(runs_max.max(1)).map(|lot| Runs(lot.to_vec()))
     }
 
     /// Whether there is none.
@@ -172,6 +223,11 @@ mod tests {
         assert!([(9, 1), (9, 7), (10, 0), (3, 0)].iter().all(|(n, sub)| runs.cover(&place(*n, *sub))));
         assert!(![(9, 0), (10, 1), (4, 0)].iter().any(|(n, sub)| runs.cover(&place(*n, *sub))));
         assert_eq!(runs.ends(), Some((&place(3, 0), &place(10, 0))));
+        let json = serde_json::to_string(&runs).expect("plain data");
+        assert_eq!(json, r#"[["9.1","10.0"],"3.0"]"#);
+        assert_eq!(serde_json::from_str::<Runs>(&json).expect("its own"), runs);
+        assert!(serde_json::from_str::<Runs>(r#"["9"]"#).is_err());
+        assert_eq!(runs.lots(1).map(|lot| lot.0.len()).collect::<Vec<_>>(), [1, 1]);
     }
 
     #[test]

@@ -160,6 +160,16 @@ impl TransitionV1 {
     }
 }
 
+impl ChunkV1 {
+    /// The name of what comes in order: the readings of its partition in its group.
+    pub fn strand(&self) -> String {
+        match &self.group {
+            Some(group) => format!("{group}/{}", self.partition),
+            None => self.partition.clone(),
+        }
+    }
+}
+
 impl RowV1 {
     /// The row of a scored reading.
     pub fn new(scored: &Scored) -> Self {
@@ -441,6 +451,10 @@ mod tests {
         let before = r#"{"v":1,"partition":"p","model":"m","rows":[],"rejects":[]}"#;
         let chunk = read::<ChunkV1>(before).expect("a chunk");
         assert_eq!((chunk.group.as_deref(), write(&chunk).as_str()), (None, before));
+        assert_eq!(chunk.strand(), "p");
+        let packed = chunks(Groups::new(3), "p", "m", &[Entry::Row(row(1, "s", vec![1.0]))]);
+        let chunk = read::<ChunkV1>(&packed[0].body).expect("its own message");
+        assert_eq!(chunk.strand(), format!("{}/p", packed[0].group));
     }
 
     #[test]

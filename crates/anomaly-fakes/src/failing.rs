@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::message::Message;
+use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::Window;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow,
+    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow,
     TransitionKey, Windows,
 };
 
@@ -125,6 +126,16 @@ impl<P: States + Sync> States for Failing<&P> {
 impl<P: Rejects + Sync> Rejects for Failing<&P> {
     async fn keep(&self, rejects: &[RejectV1]) -> Result<(), Fault> {
         self.run(self.inner.keep(rejects)).await
+    }
+}
+
+impl<P: Journal + Sync> Journal for Failing<&P> {
+    async fn note(&self, strand: &str, runs: &Runs, now: Timestamp) -> Result<(), Fault> {
+        self.run(self.inner.note(strand, runs, now)).await
+    }
+
+    async fn find(&self, strand: &str, first: &Place, last: Option<&Place>) -> Result<Runs, Fault> {
+        self.run(self.inner.find(strand, first, last)).await
     }
 }
 

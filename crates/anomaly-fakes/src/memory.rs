@@ -8,15 +8,15 @@ use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::event_time::Hold;
 use anomaly_core::message::Message;
-use anomaly_core::position::Sequence;
+use anomaly_core::position::{Place, Runs, Sequence};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::Window;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow, Timer,
-    TransitionKey, Windows,
+    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow,
+    Timer, TransitionKey, Windows,
 };
 
 /// A mutex whose holder panicked still holds what it held: tests look at it.
@@ -139,12 +139,13 @@ pub struct Row {
     pub message_id: Option<String>,
 }
 
-/// States, outbox and rejects in one, as they are in one database.
+/// States, outbox, rejects and journal in one, as they are in one database.
 #[derive(Debug, Default)]
 pub struct MemoryTables {
     states: Mutex<BTreeMap<SeriesId, (Vec<u8>, u64)>>,
     outbox: Mutex<BTreeMap<TransitionKey, Row>>,
     rejects: Mutex<BTreeMap<(String, Sequence, u32), RejectV1>>,
+    journal: Mutex<BTreeMap<(String, Place), Runs>>,
 }
 
 impl MemoryTables {
@@ -219,6 +220,28 @@ impl Rejects for MemoryTables {
             kept.insert((reject.partition.clone(), reject.sequence.clone(), reject.sub), reject.clone());
         }
         Ok(())
+    }
+}
+
+impl Journal for MemoryTables {
+    async fn note(&self, strand: &str, runs: &Runs, _: Timestamp) -> Result<(), Fault> {
+        if let Some((_, last)) = runs.ends() {
+            lock(&self.journal).insert((strand.to_owned(), last.clone()), runs.clone());
+        }
+        Ok(())
+    }
+
+    async fn find(&self, strand: &str, first: &Place, last: Option<&Place>) -> Result<Runs, Fault> {
+        let journal = lock(&self.journal);
+        let behind = |runs: &Runs| runs.ends().zip(last).is_some_and(|((first, _), last)| first > last);
+        let mut found = Runs::default();
+        for ((other, _), runs) in journal.range((strand.to_owned(), first.clone())..) {
+            if other != strand || behind(runs) {
+                break;
+            }
+            found.extend(runs.clone());
+        }
+        Ok(found)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Stage two: a scored chunk to states and transitions.
 
 mod flush;
+mod late;
 mod order;
+mod recall;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify};
@@ -14,13 +16,16 @@ use anomaly_core::wire::{ChunkV1, RejectV1};
 pub use self::flush::{FLUSH_MAX, Flushed, flush};
 
 use crate::fault::Fault;
-use crate::ports::{Rejects, Saved, States, Stored};
+use crate::ports::{Journal, Rejects, Saved, States, Stored};
+use late::Sorted;
+use recall::Recall;
 
 /// How often a series is judged anew because somebody else wrote its state meanwhile. The queue's groups let
 /// that happen only while a partition is split or a message comes twice, so more than a few is a fault.
 const CONFLICTS_MAX: usize = 5;
 
-/// What became of a chunk. `received == judged - released + held + duplicates + rejects`.
+/// What became of a chunk. `received == judged - released + held + duplicates + rejects`; a late reading counts
+/// like any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Classified {
     /// Rows and rejects that came.
@@ -31,8 +36,10 @@ pub struct Classified {
     pub held: usize,
     /// Readings that had been put by, in this chunk or before.
     pub released: usize,
-    /// Readings judged before, by the state's memory.
+    /// Readings judged before, as the state or the journal knows.
     pub duplicates: usize,
+    /// Readings judged beside the state, because newer ones had been judged before they came.
+    pub late: usize,
     /// Rejects kept: those that came, and the readings dropped.
     pub rejects: usize,
     /// Readings dropped as early, late or out of order.
@@ -47,13 +54,42 @@ pub struct Classified {
     pub transitions: usize,
 }
 
+/// What is known of series and readings, and where rejects are kept.
+#[derive(Debug)]
+pub struct Tables<'t, S, R, J> {
+    /// The memory of the series.
+    pub states: &'t S,
+    /// Rejected records.
+    pub rejects: &'t R,
+    /// What was judged.
+    pub journal: &'t J,
+}
+
+impl<'t, S, R, J> Tables<'t, S, R, J> {
+    /// These three.
+    pub fn new(states: &'t S, rejects: &'t R, journal: &'t J) -> Self {
+        Tables { states, rejects, journal }
+    }
+}
+
+impl<S, R, J> Clone for Tables<'_, S, R, J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, R, J> Copy for Tables<'_, S, R, J> {}
+
 /// Judges `chunk` and writes what follows. `now` is when transitions count as created.
+///
+/// A reading that lies behind what its series has seen was judged before, or comes late: its chunk was in the
+/// dead-letter queue while others went on. The state's last write and the journal tell which. A late one is judged
+/// beside the state, and its transitions say so.
 ///
 /// # Errors
 /// The first fault. What was written stays written and is recognised when the chunk comes again.
-pub async fn classify_chunk(
-    states: &impl States,
-    rejects: &impl Rejects,
+pub async fn classify_chunk<S: States, R: Rejects, J: Journal>(
+    tables: Tables<'_, S, R, J>,
     policy: &Policy,
     chunk: ChunkV1,
     now: Timestamp,
@@ -64,29 +100,28 @@ pub async fn classify_chunk(
         ..Classified::default()
     };
     if !chunk.rejects.is_empty() {
-        rejects.keep(&chunk.rejects).await?;
+        tables.rejects.keep(&chunk.rejects).await?;
     }
-    let groups = by_series(chunk.rows.into_iter().map(|row| row.into_scored(&chunk.partition)));
+    let mut recall = Recall::new(tables.journal, policy.order(), &chunk);
+    let ChunkV1 { partition, model, rows, .. } = chunk;
+    let groups = by_series(rows.into_iter().map(|row| row.into_scored(&partition)));
     let names: Vec<SeriesId> = groups.iter().map(|(series, _)| series.clone()).collect();
     if names.is_empty() {
         return Ok(outcome);
     }
-    let loaded = states.load(&names).await?;
-    for ((series, rows), stored) in groups.iter().zip(loaded) {
-        let tables = Tables { states, rejects };
-        let judged = judge_series(tables, policy, (series, rows), stored, &chunk.model, now).await?;
-        judged.add_to(&mut outcome);
+    let loaded = tables.states.load(&names).await?;
+    if groups.iter().zip(&loaded).any(|(group, stored)| late::any_behind(group, stored)) {
+        recall.ask().await?;
     }
+    for ((series, rows), stored) in groups.iter().zip(loaded) {
+        let work = Work { tables, policy, series, model: &model, now };
+        work.judge(rows, stored, &mut recall).await?.add_to(&mut outcome);
+    }
+    recall.note(now).await?;
     Ok(outcome)
 }
 
-/// What a series' readings are written to.
-struct Tables<'t, S, R> {
-    states: &'t S,
-    rejects: &'t R,
-}
-
-/// The readings of each series, in order; the series in the order they first appear.
+/// The readings of each series, in the order of their places; the series in the order they first appear.
 fn by_series(rows: impl Iterator<Item = Scored>) -> Vec<(SeriesId, Vec<Scored>)> {
     let mut groups: Vec<(SeriesId, Vec<Scored>)> = Vec::new();
     for row in rows {
@@ -95,33 +130,74 @@ fn by_series(rows: impl Iterator<Item = Scored>) -> Vec<(SeriesId, Vec<Scored>)>
             None => groups.push((row.reading.series.clone(), vec![row])),
         }
     }
+    for (_, rows) in &mut groups {
+        let place = |row: &Scored| row.reading.position.place();
+        if !rows.is_sorted_by(|a, b| place(a) < place(b)) {
+            rows.sort_by_key(place);
+        }
+    }
     groups
 }
 
-async fn judge_series(
-    Tables { states, rejects }: Tables<'_, impl States, impl Rejects>,
-    policy: &Policy,
-    (series, rows): (&SeriesId, &[Scored]),
-    mut stored: Option<Stored>,
-    model: &str,
+/// A series of a chunk to be judged.
+struct Work<'w, S, R, J> {
+    tables: Tables<'w, S, R, J>,
+    policy: &'w Policy,
+    series: &'w SeriesId,
+    model: &'w str,
     now: Timestamp,
-) -> Result<Judged, Fault> {
-    for _ in 0..CONFLICTS_MAX {
-        let revision = stored.as_ref().map(|s| s.revision);
-        let (state, judged) = judge(policy, stored.map(|s| s.state).unwrap_or_default(), rows, model);
-        if judged.duplicates == rows.len() {
-            return Ok(judged);
+}
+
+impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
+    /// Judges `rows` from the state that is `stored`, and anew where somebody else wrote it meanwhile.
+    async fn judge(
+        &self,
+        rows: &[Scored],
+        mut stored: Option<Stored>,
+        recall: &mut Recall<'_, J>,
+    ) -> Result<Judged, Fault> {
+        let Work { tables, policy, series, model, now } = self;
+        let mut total = Judged::default();
+        for _ in 0..CONFLICTS_MAX {
+            let revision = stored.as_ref().map(|s| s.revision);
+            let mut state = stored.map(|s| s.state).unwrap_or_default();
+            let Sorted { fresh, late } = late::sort(policy.order(), &state, rows, recall);
+            // The late ones first: once the state is written nothing tells them from those it judged.
+            let late = if late.is_empty() {
+                Some(Judged::default())
+            } else {
+                late::judge_late(self, &state, recall.order(), late).await?
+            };
+            let is_settled = late.is_some();
+            late.into_iter().for_each(|judged| total.add_all(judged));
+            if is_settled && fresh.is_empty() {
+                return Ok(total.of(rows.len()));
+            }
+            if is_settled {
+                let count = fresh.len();
+                state.seen_mut().write(recall.order(), fresh.iter().map(|row| &row.reading.position));
+                let mut judged = judge(policy, &mut state, series, &fresh, model);
+                judged.fresh = count;
+                self.keep_dropped(&judged).await?;
+                let saved = tables.states.save(series, &state, revision, &judged.transitions, *now).await?;
+                if saved == Saved::Written {
+                    total.add_all(judged);
+                    return Ok(total.of(rows.len()));
+                }
+            }
+            recall.ask().await?;
+            stored = tables.states.load(std::slice::from_ref(*series)).await?.pop().flatten();
         }
-        if !judged.dropped.is_empty() {
-            // Before the state, which then counts them as seen.
-            rejects.keep(&judged.dropped).await?;
-        }
-        match states.save(series, &state, revision, &judged.transitions, now).await? {
-            Saved::Written => return Ok(judged),
-            Saved::Conflict => stored = states.load(std::slice::from_ref(series)).await?.pop().flatten(),
+        Err(contended(series))
+    }
+
+    /// Keeps the readings that were dropped; before the state, which then counts them as seen.
+    async fn keep_dropped(&self, judged: &Judged) -> Result<(), Fault> {
+        match judged.dropped.as_slice() {
+            [] => Ok(()),
+            dropped => self.tables.rejects.keep(dropped).await,
         }
     }
-    Err(contended(series))
 }
 
 fn contended(series: &SeriesId) -> Fault {
@@ -135,6 +211,10 @@ struct Judged {
     judged: usize,
     held: usize,
     released: usize,
+    /// Rows written in the series' own state.
+    fresh: usize,
+    /// Rows written beside it.
+    late: usize,
     duplicates: usize,
     dropped: Vec<RejectV1>,
     untimely: Untimeliness,
@@ -150,11 +230,30 @@ impl Judged {
         self.transitions.extend(judgement.transitions);
     }
 
+    fn add_all(&mut self, other: Judged) {
+        self.judged += other.judged;
+        self.held += other.held;
+        self.released += other.released;
+        self.fresh += other.fresh;
+        self.late += other.late;
+        self.dropped.extend(other.dropped);
+        self.untimely.add(other.untimely);
+        self.watermark = self.watermark.max(other.watermark);
+        self.anomalous += other.anomalous;
+        self.transitions.extend(other.transitions);
+    }
+
+    /// It all, of `rows` that came: what was not written was known.
+    fn of(self, rows: usize) -> Self {
+        Judged { duplicates: rows - self.fresh - self.late, ..self }
+    }
+
     fn add_to(self, outcome: &mut Classified) {
         outcome.judged += self.judged;
         outcome.held += self.held;
         outcome.released += self.released;
         outcome.duplicates += self.duplicates;
+        outcome.late += self.late;
         outcome.rejects += self.dropped.len();
         outcome.dropped += self.dropped.len();
         outcome.untimely.add(self.untimely);
@@ -164,19 +263,21 @@ impl Judged {
     }
 }
 
-/// Judges the rows the state has not seen, or puts them by until their time has come.
-fn judge(policy: &Policy, mut state: SeriesState, rows: &[Scored], model: &str) -> (SeriesState, Judged) {
+/// Judges `rows` of `series`, which `state` has not judged, or puts them by until their time has come.
+fn judge(
+    policy: &Policy,
+    state: &mut SeriesState,
+    series: &SeriesId,
+    rows: &[&Scored],
+    model: &str,
+) -> Judged {
     let mut judged = Judged::default();
-    order::end_if_unwanted(policy, &mut state, rows, &mut judged);
+    order::end_if_unwanted(policy, state, series, &mut judged);
     for row in rows {
-        if state.has_seen(&row.reading.position) {
-            judged.duplicates += 1;
-            continue;
-        }
         match policy.event_time() {
-            None => judged.add(classify(policy, &mut state, row, model)),
-            Some(event_time) => order::admit(policy, event_time, &mut state, row, model, &mut judged),
+            None => judged.add(classify(policy, state, row, model)),
+            Some(event_time) => order::admit(policy, event_time, state, row, model, &mut judged),
         }
     }
-    (state, judged)
+    judged
 }

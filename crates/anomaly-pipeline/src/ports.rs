@@ -9,6 +9,7 @@ use std::time::Duration;
 use anomaly_core::alert::{AlertId, Transition};
 use anomaly_core::classify::SeriesState;
 use anomaly_core::message::Message;
+use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::Window;
@@ -202,6 +203,30 @@ impl Windows for NoWindows {
 pub trait Rejects {
     /// Keeps `rejects`. The same reject again changes nothing.
     fn keep(&self, rejects: &[RejectV1]) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Remembers which readings were judged, for as long as they may come again.
+///
+/// A *strand* is what comes in order: the readings of a partition in a group. Its notes do not overlap where the
+/// source keeps the partition's order.
+pub trait Journal {
+    /// Notes that the readings of `strand` in `runs` were judged. They are forgotten a month after `now`. The same
+    /// again changes nothing; other runs with the same last place take the place of what was noted.
+    fn note(
+        &self,
+        strand: &str,
+        runs: &Runs,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// What was noted of `strand`, from the note that `first` may lie in, up to the one behind that in which
+    /// `last` may lie, or to the end; maybe more. What is read is what was last written.
+    fn find(
+        &self,
+        strand: &str,
+        first: &Place,
+        last: Option<&Place>,
+    ) -> impl Future<Output = Result<Runs, Fault>> + Send;
 }
 
 /// The name of a transition.

@@ -13,8 +13,8 @@ use crate::invoke::{Invoked, Turn, invoke};
 use crate::ports::{Queue, Scorer, Timer, Windows};
 
 /// What goes before the name of a partition whose rejects come again. The series' states then take them for what
-/// they are, readings that are older than what was judged, and judge them late.
-const AGAIN: &str = "rejects:";
+/// they are, readings that are older than what was judged, and judge them late, each by itself: those between them were judged.
+pub(crate) const AGAIN: &str = "rejects:";
 
 /// What became of rejects that were tried again; each is in one of the three.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,7 +11,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{ChunkV1, Data, RowV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::MemoryTables;
-use anomaly_pipeline::classify::{Classified, Flushed, classify_chunk, flush};
+use anomaly_pipeline::classify::{Classified, Flushed, Tables, classify_chunk, flush};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_ms(seconds * 1000).expect("in range")
@@ -66,7 +66,9 @@ fn chunk(rows: &[RowV1]) -> ChunkV1 {
 }
 
 async fn classify(tables: &MemoryTables, policy: &Policy, rows: &[RowV1]) -> Classified {
-    let outcome = classify_chunk(tables, tables, policy, chunk(rows), at(0)).await.expect("no faults");
+    let outcome = classify_chunk(Tables::new(tables, tables, tables), policy, chunk(rows), at(0))
+        .await
+        .expect("no faults");
     let Classified { received, judged, released, held, duplicates, rejects, .. } = outcome;
     assert_eq!(received, judged - released + held + duplicates + rejects);
     outcome
@@ -141,9 +143,12 @@ async fn a_drop_survives_any_fault() {
         for failure in [Failure::Before, Failure::After] {
             let (tables, policy) = (MemoryTables::default(), policy(Untimely::Drop));
             let failing = Failing::new(&tables, &[(call, failure)]);
-            let first = classify_chunk(&failing, &failing, &policy, chunk(&rows), at(0)).await;
+            let first =
+                classify_chunk(Tables::new(&failing, &failing, &failing), &policy, chunk(&rows), at(0)).await;
             assert!(first.is_err(), "call {call} was made");
-            classify_chunk(&tables, &tables, &policy, chunk(&rows), at(0)).await.expect("no faults");
+            classify_chunk(Tables::new(&tables, &tables, &tables), &policy, chunk(&rows), at(0))
+                .await
+                .expect("no faults");
             assert_eq!((tables.rejects().len(), waiting(&tables)), (1, 1), "call {call}, {failure:?}");
         }
     }
@@ -193,9 +198,6 @@ async fn a_configuration_without_event_time_lets_go_of_what_waits() {
     classify(&tables, &policy(Untimely::Adjust), &disordered()).await;
     let outcome = classify(&tables, &policy_of(None), &[row(5, 90, 110, 1.0)]).await;
     assert_eq!((outcome.released, outcome.judged, outcome.transitions), (4, 5, 2));
-    assert_eq!(
-        tables.state(&series("s")).map(|bytes| bytes[0]),
-        Some(1),
-        "and the state is as it was before"
-    );
+    let state = SeriesState::decode(&tables.state(&series("s")).expect("a state")).expect("its own bytes");
+    assert!(state.hold().is_none(), "and the state is as it was before");
 }

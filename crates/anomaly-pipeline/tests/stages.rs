@@ -18,7 +18,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, RejectV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, RecordingPublisher, SkippingTimer, SumScorer};
-use anomaly_pipeline::classify::{Classified, classify_chunk};
+use anomaly_pipeline::classify::{Classified, Tables, classify_chunk};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{BreakerPolicy, Driver, Invoked, Limits, RetryPolicy, invoke};
 use anomaly_pipeline::ports::{Answer, Saved, Scorer, States, Stored};
@@ -87,7 +87,11 @@ async fn judge(tables: &MemoryTables, queue: &MemoryQueue) -> Vec<Classified> {
     let mut outcomes = Vec::new();
     for chunk in queue.chunks() {
         let chunk: ChunkV1 = wire::read(&chunk.body).expect("its own message");
-        outcomes.push(classify_chunk(tables, tables, &policy(), chunk, at(0)).await.expect("no faults"));
+        outcomes.push(
+            classify_chunk(Tables::new(tables, tables, tables), &policy(), chunk, at(0))
+                .await
+                .expect("no faults"),
+        );
     }
     outcomes
 }
@@ -226,14 +230,19 @@ async fn classify_may_fail_anywhere() {
     run(&SumScorer, &queue).await;
     let chunk = || wire::read::<ChunkV1>(&queue.chunks()[0].body).expect("its own message");
     let undisturbed = MemoryTables::default();
-    classify_chunk(&undisturbed, &undisturbed, &policy(), chunk(), at(0)).await.expect("no faults");
+    classify_chunk(Tables::new(&undisturbed, &undisturbed, &undisturbed), &policy(), chunk(), at(0))
+        .await
+        .expect("no faults");
     for call in 0..3 {
         for failure in [Failure::Before, Failure::After] {
             let tables = MemoryTables::default();
             let failing = Failing::new(&tables, &[(call, failure)]);
-            let first = classify_chunk(&failing, &tables, &policy(), chunk(), at(0)).await;
+            let first =
+                classify_chunk(Tables::new(&failing, &tables, &tables), &policy(), chunk(), at(0)).await;
             assert!(first.is_err(), "call {call} was made");
-            classify_chunk(&tables, &tables, &policy(), chunk(), at(0)).await.expect("no faults");
+            classify_chunk(Tables::new(&tables, &tables, &tables), &policy(), chunk(), at(0))
+                .await
+                .expect("no faults");
             assert_eq!(tables.outbox(), undisturbed.outbox());
             for series in ["even", "odd"].map(|n| SeriesId::new(n).expect("a name")) {
                 assert_eq!(tables.state(&series), undisturbed.state(&series));
@@ -328,7 +337,9 @@ async fn a_state_written_by_another_is_judged_anew() {
     let before = tables.outbox();
     let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
     let behind = Behind(&tables, AtomicBool::new(true));
-    let outcome = classify_chunk(&behind, &tables, &policy(), chunk, at(7)).await.expect("no fault");
+    let outcome = classify_chunk(Tables::new(&behind, &tables, &tables), &policy(), chunk, at(7))
+        .await
+        .expect("no fault");
     assert_eq!((outcome.judged, outcome.duplicates), (0, 60));
     assert_eq!(tables.outbox(), before);
 }

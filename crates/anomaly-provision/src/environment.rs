@@ -41,6 +41,7 @@ pub(crate) fn of(stage: Stage, config: &Config) -> Vec<Variable> {
             filled_in(names::STATES_TABLE, tables::STATES),
             filled_in(names::OUTBOX_TABLE, tables::OUTBOX),
             filled_in(names::REJECTS_TABLE, tables::REJECTS),
+            filled_in(names::JOURNAL_TABLE, tables::JOURNAL),
         ],
         Stage::Publish => {
             vec![filled_in(names::OUTBOX_TABLE, tables::OUTBOX), filled_in(names::TOPIC_ARN, alerts::TOPIC)]

@@ -12,9 +12,9 @@ use anomaly_core::classify::Policy;
 use anomaly_core::settle::{Fate, Tally};
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{ChunkV1, WireError};
-use anomaly_pipeline::classify::{Classified, Flushed, classify_chunk, flush};
+use anomaly_pipeline::classify::{Classified, Flushed, Tables, classify_chunk, flush};
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::ports::{Rejects, States};
+use anomaly_pipeline::ports::{Journal, Rejects, States};
 use serde::Deserialize;
 
 /// Judges the chunks of `event`, in order, or, for a flush, the readings that wait although nothing comes after
@@ -27,15 +27,14 @@ use serde::Deserialize;
 /// # Errors
 /// [`EventError`] if `event` is neither, or holds a message without an id, or if a flush cannot find out what is
 /// due.
-pub async fn handle(
-    states: &impl States,
-    rejects: &impl Rejects,
+pub async fn handle<S: States, R: Rejects, J: Journal>(
+    tables: Tables<'_, S, R, J>,
     policy: &Policy,
     event: &str,
     now: Timestamp,
 ) -> Result<BatchResponse, EventError> {
     if is_flush(event) {
-        let flushed = flush(states, policy, now).await;
+        let flushed = flush(tables.states, policy, now).await;
         log_flush(&flushed.map_err(|fault| EventError::WholeBatch { why: fault.to_string() })?);
         return Ok(BatchResponse::default());
     }
@@ -45,7 +44,7 @@ pub async fn handle(
         let is_held_up = group.is_some() && stuck.contains(&group);
         let judged = match is_held_up {
             true => None,
-            false => judge(states, rejects, policy, &id, chunk, now).await,
+            false => judge(tables, policy, &id, chunk, now).await,
         };
         match judged {
             Some(classified) => {
@@ -74,9 +73,8 @@ fn is_flush(event: &str) -> bool {
 }
 
 /// Judges one message; `None`, and a line in the log, if it is wanted again.
-async fn judge(
-    states: &impl States,
-    rejects: &impl Rejects,
+async fn judge<S: States, R: Rejects, J: Journal>(
+    tables: Tables<'_, S, R, J>,
     policy: &Policy,
     id: &str,
     chunk: Result<ChunkV1, WireError>,
@@ -86,7 +84,7 @@ async fn judge(
         .inspect_err(|error| tracing::error!(%error, message_id = id, "message wanted again, unreadable"))
         .ok()?;
     let (partition, model) = (chunk.partition.clone(), chunk.model.clone());
-    match classify_chunk(states, rejects, policy, chunk, now).await {
+    match classify_chunk(tables, policy, chunk, now).await {
         Ok(classified) => Some(classified),
         Err(fault) => {
             let kind = fault.kind.as_str();
@@ -109,6 +107,7 @@ fn add(total: &mut Classified, one: Classified) {
     total.held += held;
     total.released += released;
     total.duplicates += duplicates;
+    total.late += one.late;
     total.rejects += rejects;
     total.dropped += one.dropped;
     total.untimely.add(one.untimely);
@@ -152,7 +151,9 @@ fn log_fault(fault: &Fault) {
 /// One line a batch: the fates of the messages, and what was in them.
 fn log_batch(tally: Tally, total: Classified) {
     let Tally { received, done, rejected, again } = tally;
-    let Classified { received: rows, judged, held, duplicates, rejects, anomalous, transitions, .. } = total;
+    let Classified {
+        received: rows, judged, held, duplicates, late, rejects, anomalous, transitions, ..
+    } = total;
     macro_rules! settled {
         ($level:ident) => {
             tracing::$level!(
@@ -164,6 +165,7 @@ fn log_batch(tally: Tally, total: Classified) {
                 judged,
                 held,
                 duplicates,
+                late,
                 rejects,
                 anomalous,
                 transitions,

@@ -10,6 +10,7 @@ use anomaly_core::decode::Decoder;
 use anomaly_core::time::Timestamp;
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::MemoryTables;
+use anomaly_pipeline::classify::Tables;
 use expect_test::expect;
 use lambda_classify::handle;
 use serde_json::{Value, json};
@@ -48,7 +49,8 @@ fn event(messages: &[(&str, Option<&str>, Option<&str>)]) -> String {
 #[tokio::test]
 async fn a_chunk_becomes_a_state_and_a_transition() {
     let tables = MemoryTables::default();
-    let response = handle(&tables, &tables, &policy(), SQS, now()).await.expect("handled");
+    let response =
+        handle(Tables::new(&tables, &tables, &tables), &policy(), SQS, now()).await.expect("handled");
     expect![[r#"{"batchItemFailures":[]}"#]]
         .assert_eq(&serde_json::to_string(&response).expect("plain data"));
     let [row] = &tables.outbox()[..] else { panic!("one transition") };
@@ -61,9 +63,9 @@ async fn a_chunk_becomes_a_state_and_a_transition() {
 #[tokio::test]
 async fn what_comes_again_changes_nothing() {
     let tables = MemoryTables::default();
-    handle(&tables, &tables, &policy(), SQS, now()).await.expect("handled");
+    handle(Tables::new(&tables, &tables, &tables), &policy(), SQS, now()).await.expect("handled");
     let once = tables.outbox();
-    let response = handle(&tables, &tables, &policy(), SQS, Timestamp::default()).await;
+    let response = handle(Tables::new(&tables, &tables, &tables), &policy(), SQS, Timestamp::default()).await;
     assert_eq!(response, Ok(BatchResponse::default()));
     assert_eq!(tables.outbox(), once);
 }
@@ -74,7 +76,7 @@ async fn rejects_are_kept() {
     let body = format!(r#"{{"v":1,"partition":"p","model":"m","rows":[],"rejects":[{reject}]}}"#);
     let tables = MemoryTables::default();
     let event = event(&[("a", Some("p"), Some(&body))]);
-    let response = handle(&tables, &tables, &policy(), &event, now()).await;
+    let response = handle(Tables::new(&tables, &tables, &tables), &policy(), &event, now()).await;
     assert_eq!((response, tables.rejects().len()), (Ok(BatchResponse::default()), 1));
 }
 
@@ -88,7 +90,8 @@ async fn a_message_that_cannot_be_read_goes_back_with_its_group() {
         ("d", None, Some("no chunk")),
         ("e", None, None),
     ]);
-    let response = handle(&tables, &tables, &policy(), &event, now()).await.expect("handled");
+    let response =
+        handle(Tables::new(&tables, &tables, &tables), &policy(), &event, now()).await.expect("handled");
     assert_eq!(ids(&response), ["a", "c", "d"]);
     assert_eq!(tables.outbox().len(), 1, "b was judged, and e found it judged");
 }
@@ -99,9 +102,11 @@ async fn a_table_that_fails_anywhere_sends_the_message_back_and_nothing_is_lost(
         for failure in [Failure::Before, Failure::After] {
             let tables = MemoryTables::default();
             let failing = Failing::new(&tables, &[(call, failure)]);
-            let response = handle(&failing, &tables, &policy(), SQS, now()).await.expect("handled");
+            let response = handle(Tables::new(&failing, &tables, &tables), &policy(), SQS, now())
+                .await
+                .expect("handled");
             assert_eq!(ids(&response), ["059f36b4-87a3-44ab-83d2-661975830a7d"], "call {call}, {failure:?}");
-            let again = handle(&failing, &tables, &policy(), SQS, now()).await;
+            let again = handle(Tables::new(&failing, &tables, &tables), &policy(), SQS, now()).await;
             assert_eq!((again, tables.outbox().len()), (Ok(BatchResponse::default()), 1));
         }
     }
@@ -110,11 +115,13 @@ async fn a_table_that_fails_anywhere_sends_the_message_back_and_nothing_is_lost(
 #[tokio::test]
 async fn messages_without_an_id_are_the_whole_batch() {
     let tables = MemoryTables::default();
-    let error = handle(&tables, &tables, &policy(), &event(&[("", None, None)]), now()).await;
+    let error =
+        handle(Tables::new(&tables, &tables, &tables), &policy(), &event(&[("", None, None)]), now()).await;
     expect!["all of the batch is wanted again: a message of the queue has no messageId"]
         .assert_eq(&error.expect_err("no name").to_string());
     let kinesis = include_str!("../../../events/kinesis.json");
-    let error = handle(&tables, &tables, &policy(), kinesis, now()).await.expect_err("not SQS");
+    let error =
+        handle(Tables::new(&tables, &tables, &tables), &policy(), kinesis, now()).await.expect_err("not SQS");
     expect![[r#"this function takes an event of an SQS queue, and the event has records of "aws:kinesis""#]]
         .assert_eq(&error.to_string());
 }
@@ -130,17 +137,17 @@ fn by_event_time() -> Policy {
 #[tokio::test]
 async fn the_schedule_releases_what_waits() {
     let tables = MemoryTables::default();
-    handle(&tables, &tables, &by_event_time(), SQS, now()).await.expect("handled");
+    handle(Tables::new(&tables, &tables, &tables), &by_event_time(), SQS, now()).await.expect("handled");
     assert_eq!(tables.outbox(), [], "it waits");
-    let response = handle(&tables, &tables, &by_event_time(), FLUSH, now()).await;
+    let response = handle(Tables::new(&tables, &tables, &tables), &by_event_time(), FLUSH, now()).await;
     assert_eq!((response, tables.outbox().len()), (Ok(BatchResponse::default()), 0), "not an hour later yet");
     let later = Timestamp::from_ms(now().as_ms() + 3_600_000).expect("in range");
-    let response = handle(&tables, &tables, &by_event_time(), FLUSH, later).await;
+    let response = handle(Tables::new(&tables, &tables, &tables), &by_event_time(), FLUSH, later).await;
     assert_eq!(response, Ok(BatchResponse::default()));
     let [row] = &tables.outbox()[..] else { panic!("one transition") };
     assert_eq!(row.transition.alert.as_str(), "f7ac214017d816f9", "the same as without waiting");
     assert_eq!(row.created, later);
-    handle(&tables, &tables, &by_event_time(), SQS, later).await.expect("handled");
+    handle(Tables::new(&tables, &tables, &tables), &by_event_time(), SQS, later).await.expect("handled");
     assert_eq!(tables.outbox().len(), 1, "what comes again changes nothing");
 }
 
@@ -148,11 +155,13 @@ async fn the_schedule_releases_what_waits() {
 async fn a_flush_that_cannot_find_what_is_due_fails() {
     let tables = MemoryTables::default();
     let failing = Failing::new(&tables, &[(0, Failure::Before)]);
-    let error = handle(&failing, &tables, &by_event_time(), FLUSH, now()).await.expect_err("fails");
+    let error = handle(Tables::new(&failing, &tables, &tables), &by_event_time(), FLUSH, now())
+        .await
+        .expect_err("fails");
     expect!["all of the batch is wanted again: a scripted call: failed as told"]
         .assert_eq(&error.to_string());
-    let error = handle(&tables, &tables, &policy(), r#"{"flush":false}"#, now()).await;
+    let error = handle(Tables::new(&tables, &tables, &tables), &policy(), r#"{"flush":false}"#, now()).await;
     assert!(error.is_err(), "no event of ours");
-    let response = handle(&tables, &tables, &policy(), FLUSH, now()).await;
+    let response = handle(Tables::new(&tables, &tables, &tables), &policy(), FLUSH, now()).await;
     assert_eq!(response, Ok(BatchResponse::default()), "nothing ever waits");
 }

@@ -35,10 +35,14 @@ pub enum Port {
     Answer,
     /// The mapping taking a message that is done off the queue.
     Delete,
+    /// `Journal::find`.
+    Find,
+    /// `Journal::note`.
+    Note,
 }
 
 /// All of [`Port`].
-pub const PORTS: [Port; 13] = [
+pub const PORTS: [Port; 15] = [
     Port::Score,
     Port::Send,
     Port::Load,
@@ -52,6 +56,8 @@ pub const PORTS: [Port; 13] = [
     Port::Publish,
     Port::Answer,
     Port::Delete,
+    Port::Find,
+    Port::Note,
 ];
 
 /// What befalls a call.

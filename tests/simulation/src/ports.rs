@@ -9,12 +9,14 @@ use std::time::Duration;
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::message::Message;
+use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, Timer, TransitionKey,
+    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, Timer,
+    TransitionKey,
 };
 
 use crate::chaos::{Plan, Port, Strike};
@@ -201,6 +203,25 @@ impl Rejects for Ports {
             Ok(())
         })
         .await
+    }
+}
+
+impl Journal for Ports {
+    async fn note(&self, strand: &str, runs: &Runs, _: Timestamp) -> Result<(), Fault> {
+        let plan = self.plan(Port::Note, format_args!("{strand} {:?}", runs.ends()));
+        let (strand, runs) = (strand.to_owned(), runs.clone());
+        self.call(Port::Note, plan, None, move |world| {
+            world.tables.note(&strand, runs);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find(&self, strand: &str, first: &Place, last: Option<&Place>) -> Result<Runs, Fault> {
+        let plan = self.plan(Port::Find, format_args!("{strand} {first}"));
+        let (strand, first, last) = (strand.to_owned(), first.clone(), last.cloned());
+        self.call(Port::Find, plan, None, move |world| Ok(world.tables.find(&strand, first, last.as_ref())))
+            .await
     }
 }
 

@@ -13,6 +13,7 @@ use anomaly_aws::source::{Intake, Reply};
 use anomaly_core::classify::Policy;
 use anomaly_core::decode::Decoder;
 use anomaly_core::group::Groups;
+use anomaly_pipeline::classify::Tables;
 use anomaly_pipeline::invoke::{Driver, Limits};
 
 use crate::chaos::{PORTS, Port, STRIKES, Spared, Strike};
@@ -371,7 +372,8 @@ impl Round {
             lock(&self.world).note(format_args!("classify gets {ids:?}"));
             let setup = Arc::clone(&self.setup);
             self.start(Source::Queue(messages), OTHERS_MS, |ports, now_ms| async move {
-                lambda_classify::handle(&ports, &ports, &setup.policy, &event, instant(now_ms)).await
+                let tables = Tables::new(&ports, &ports, &ports);
+                lambda_classify::handle(tables, &setup.policy, &event, instant(now_ms)).await
             });
         }
     }

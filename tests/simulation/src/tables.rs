@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::event_time::Hold;
+use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
@@ -46,6 +47,8 @@ pub(crate) struct Tables {
     pub(crate) outbox: BTreeMap<TransitionKey, Row>,
     /// By partition, sequence number and place in the record.
     pub(crate) rejects: BTreeMap<(String, String, u32), RejectV1>,
+    /// By strand and last place.
+    pub(crate) journal: BTreeMap<(String, Place), Runs>,
     pub(crate) shards: Vec<Shard>,
     /// Whether the mapping's filter lets only new rows through.
     is_filtered: bool,
@@ -59,10 +62,32 @@ impl Tables {
             states: BTreeMap::new(),
             outbox: BTreeMap::new(),
             rejects: BTreeMap::new(),
+            journal: BTreeMap::new(),
             shards: vec![Shard::default(); OUTBOX_SHARDS],
             is_filtered,
             conflicts: 0,
         }
+    }
+
+    /// Notes what was judged.
+    pub(crate) fn note(&mut self, strand: &str, runs: Runs) {
+        if let Some((_, last)) = runs.ends() {
+            self.journal.insert((strand.to_owned(), last.clone()), runs);
+        }
+    }
+
+    /// What was noted between two places, and no more than must be told.
+    pub(crate) fn find(&self, strand: &str, first: Place, last: Option<&Place>) -> Runs {
+        let mut found = Runs::default();
+        let rows =
+            self.journal.range((strand.to_owned(), first)..).take_while(|((other, _), _)| other == strand);
+        for (_, runs) in rows {
+            if runs.ends().zip(last).is_some_and(|((begins, _), last)| begins > last) {
+                break;
+            }
+            found.extend(runs.clone());
+        }
+        found
     }
 
     /// Writes state and transitions, all or nothing.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anomaly_aws::dynamodb::{DynamoOutbox, DynamoRejects, DynamoStates};
+use anomaly_aws::dynamodb::{DynamoJournal, DynamoOutbox, DynamoRejects, DynamoStates};
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::config::EventTime;
@@ -439,5 +439,94 @@ mod rejects {
         let request = server.requests().pop().expect("a request");
         assert_eq!(request.operation(), "DeleteItem");
         assert_eq!(request.json()["Key"]["position"]["S"], "9.0");
+    }
+}
+
+mod journal {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use anomaly_core::position::{Place, Runs};
+    use anomaly_fakes::conformance;
+    use anomaly_pipeline::ports::Journal;
+
+    use super::*;
+
+    /// Rows by their two keys.
+    type Rows = BTreeMap<(String, String), Value>;
+
+    /// A table that puts and queries as DynamoDB does, two rows a page.
+    fn table(rows: &Mutex<Rows>, request: &Request) -> Reply {
+        let text = |value: &Value| value["S"].as_str().expect("a string").to_owned();
+        let asked = request.json();
+        let mut rows = rows.lock().expect("no test panics with it");
+        match request.operation() {
+            "PutItem" => {
+                let item = &asked["Item"];
+                rows.insert((text(&item["strand"]), text(&item["last"])), item.clone());
+                ok("{}")
+            }
+            "Query" => {
+                assert_eq!(asked["KeyConditionExpression"], "#strand = :strand AND #last >= :first");
+                assert_eq!(asked["ConsistentRead"], true);
+                let values = &asked["ExpressionAttributeValues"];
+                let (strand, first) = (text(&values[":strand"]), text(&values[":first"]));
+                let start = asked.get("ExclusiveStartKey").map(|key| text(&key["last"]));
+                let is_asked = |(other, last): &(String, String)| {
+                    *other == strand && *last >= first && start.as_ref().is_none_or(|start| last > start)
+                };
+                let found: Vec<_> = rows.iter().filter(|(key, _)| is_asked(key)).take(3).collect();
+                let page: Vec<&Value> = found.iter().take(2).map(|(_, row)| *row).collect();
+                let mut answer = json!({ "Items": page });
+                if found.len() > 2 {
+                    answer["LastEvaluatedKey"] =
+                        json!({ "strand": page[1]["strand"], "last": page[1]["last"] });
+                }
+                ok(answer)
+            }
+            other => panic!("the journal does not {other}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_a_journal() {
+        let rows = Mutex::new(Rows::new());
+        let server = Server::start(move |_, request| table(&rows, request)).await;
+        let journal = DynamoJournal::new(&server.connector(), "journal");
+        conformance::journal(&journal).await.expect("no fault");
+    }
+
+    fn runs() -> Runs {
+        let place = |number: u64| Place { sequence: Sequence::from(number), sub: 0 };
+        let mut runs = Runs::default();
+        runs.push(place(7), place(12));
+        runs
+    }
+
+    #[tokio::test]
+    async fn a_note_is_a_row_that_expires() {
+        let server = Server::start(|_, _| ok("{}")).await;
+        let journal = DynamoJournal::new(&server.connector(), "journal");
+        assert_eq!(journal.note("0-of-1/s/0", &Runs::default(), at(5_000)).await, Ok(()));
+        assert_eq!(journal.note("0-of-1/s/0", &runs(), at(5_000)).await, Ok(()));
+        let [request] = &server.requests()[..] else { panic!("nothing is not written") };
+        let row = json!({
+            "strand": { "S": "0-of-1/s/0" },
+            "last": { "S": "00002:12.0000000000" },
+            "runs": { "S": r#"[["7.0","12.0"]]"# },
+            "expires_s": { "N": "2592005" },
+        });
+        let request = request.json();
+        assert_eq!((&request["TableName"], &request["Item"]), (&json!("journal"), &row));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_is_somebodys_task() {
+        let server = Server::start(|_, _| ok(json!({ "Items": [{ "runs": { "S": "[" } }] }))).await;
+        let journal = DynamoJournal::new(&server.connector(), "journal");
+        let place = Place { sequence: Sequence::from(1), sub: 0 };
+        let fault = journal.find("s", &place, None).await.expect_err("a fault");
+        assert_eq!(fault.kind, FaultKind::Permanent);
+        assert_eq!(fault.to_string(), "find what was judged of s: a row has no runs");
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Hours;
 use super::keys::Known;
 use crate::group::Groups;
+use crate::seen::Order;
 
 /// The section's keys.
 pub(super) const KEYS: &[(&str, Known)] = &[
@@ -233,6 +234,25 @@ impl Source {
     /// password, which is all that its Kafka endpoint takes.
     pub fn auth(&self) -> Auth {
         self.auth.unwrap_or(if self.kind == SourceKind::EventHubs { Auth::Plain } else { Auth::Iam })
+    }
+
+    /// Whether the readings of a partition come in order, one after another: between two that came together none
+    /// is missing. A table's stream is one partition of many shards, and Firehose passes on what is numbered and
+    /// what is not.
+    pub fn order(&self) -> Order {
+        match self.kind {
+            SourceKind::Kinesis
+            | SourceKind::SqsFifo
+            | SourceKind::Kafka
+            | SourceKind::Msk
+            | SourceKind::EventHubs => Order::Kept,
+            SourceKind::Sqs
+            | SourceKind::Dynamodb
+            | SourceKind::Sns
+            | SourceKind::Firehose
+            | SourceKind::Eventbridge
+            | SourceKind::Http => Order::None,
+        }
     }
 
     /// The groups of series: `groups`; else as many as the stream that is made has shards, and four for what

@@ -3,7 +3,7 @@
 use anomaly_core::classify::{Policy, SeriesState, judge};
 use anomaly_core::config::EventTime;
 use anomaly_core::event_time::{Hold, Placement, Released};
-use anomaly_core::reading::Scored;
+use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::wire::{self, RejectV1, RowV1};
 
@@ -45,11 +45,11 @@ pub(super) fn release(
 pub(super) fn end_if_unwanted(
     policy: &Policy,
     state: &mut SeriesState,
-    rows: &[Scored],
+    series: &SeriesId,
     judged: &mut Judged,
 ) {
-    if let (None, Some(_), Some(row)) = (policy.event_time(), state.hold(), rows.first()) {
-        let released = state.end_hold(&row.reading.series);
+    if let (None, Some(_)) = (policy.event_time(), state.hold()) {
+        let released = state.end_hold(series);
         release(policy, state, released, judged);
     }
 }

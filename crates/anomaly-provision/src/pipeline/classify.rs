@@ -18,7 +18,7 @@ pub(super) fn resources(config: &Config, packaging: Packaging) -> Vec<Resource> 
 
 /// `dynamodb:TransactWriteItems` is no IAM action: each part of the transaction is allowed by its own, the
 /// check that a state is still what was read by `ConditionCheckItem`. `BatchWriteItem` is one.
-fn statements() -> [Statement; 4] {
+fn statements() -> [Statement; 5] {
     [
         allow(
             "TakeScored",
@@ -37,6 +37,7 @@ fn statements() -> [Statement; 4] {
         ),
         allow("WriteTransitions", ["dynamodb:PutItem"], [tables::arn(tables::OUTBOX)]),
         allow("KeepRejects", ["dynamodb:BatchWriteItem"], [tables::arn(tables::REJECTS)]),
+        allow("KeepJournal", ["dynamodb:PutItem", "dynamodb:Query"], [tables::arn(tables::JOURNAL)]),
     ]
 }
 

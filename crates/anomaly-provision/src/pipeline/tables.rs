@@ -1,4 +1,5 @@
-//! The tables: what is known of each series, what people are to be told, and what could not be read.
+//! The tables: what is known of each series, what people are to be told, what could not be read, and what
+//! was judged.
 
 use anomaly_core::config::Config;
 use anomaly_core::names;
@@ -14,8 +15,11 @@ pub(crate) const OUTBOX: &str = "Outbox";
 /// The logical id of the table of rejected records.
 pub(crate) const REJECTS: &str = "Rejects";
 
+/// The logical id of the table of what was judged.
+pub(crate) const JOURNAL: &str = "Journal";
+
 pub(super) fn resources(config: &Config) -> Vec<Resource> {
-    vec![states(config), outbox(), rejects()]
+    vec![states(config), outbox(), rejects(), journal()]
 }
 
 /// The ARN of the table `id`.
@@ -74,6 +78,17 @@ fn rejects() -> Resource {
         [keys("KeySchema", &[names::PARTITION, names::POSITION]), expiry()],
     )
     .because("A row a record at fault, with its reason and its bytes, until it expires.")
+}
+
+fn journal() -> Resource {
+    table(
+        JOURNAL,
+        &[(names::STRAND, "S"), (names::LAST, "S")],
+        [keys("KeySchema", &[names::STRAND, names::LAST]), expiry()],
+    )
+    .because(
+        "A row a chunk judged: what comes again is told from what comes late. Rows expire after a month.",
+    )
 }
 
 /// A table paid by the request. Replacing one (another key) leaves the old one behind.

@@ -109,7 +109,7 @@ fn an_inference_component_is_allowed_beside_its_endpoint() {
 }
 
 #[test]
-fn classify_takes_chunks_and_writes_three_tables() {
+fn classify_takes_chunks_and_writes_four_tables() {
     check(
         &with_endpoint(),
         "ClassifyRole",
@@ -118,6 +118,7 @@ fn classify_takes_chunks_and_writes_three_tables() {
             dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
             dynamodb:PutItem on Outbox.Arn
             dynamodb:BatchWriteItem on Rejects.Arn
+            dynamodb:PutItem, dynamodb:Query on Journal.Arn
             logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
         "#]],
     );
@@ -158,14 +159,15 @@ fn where_readings_wait_a_schedule_releases_those_of_silent_series() {
         &config,
         "ClassifyRole",
         expect![[r#"
-        sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes, sqs:ChangeMessageVisibility on Scored.Arn
-        dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
-        dynamodb:PutItem on Outbox.Arn
-        dynamodb:BatchWriteItem on Rejects.Arn
-        dynamodb:Query on ${States.Arn}/index/held
-        sqs:SendMessage on FlushDlq.Arn
-        logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
-    "#]],
+            sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes, sqs:ChangeMessageVisibility on Scored.Arn
+            dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
+            dynamodb:PutItem on Outbox.Arn
+            dynamodb:BatchWriteItem on Rejects.Arn
+            dynamodb:PutItem, dynamodb:Query on Journal.Arn
+            dynamodb:Query on ${States.Arn}/index/held
+            sqs:SendMessage on FlushDlq.Arn
+            logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
+        "#]],
     );
     check(
         &config,
@@ -248,7 +250,7 @@ fn the_functions_are_told_what_they_read() {
     };
     expect![[r#"
         invoke: ANOMALY_CONFIG QUEUE_URL ENDPOINT_NAME
-        classify: ANOMALY_CONFIG STATES_TABLE OUTBOX_TABLE REJECTS_TABLE
+        classify: ANOMALY_CONFIG STATES_TABLE OUTBOX_TABLE REJECTS_TABLE JOURNAL_TABLE
         publish: OUTBOX_TABLE TOPIC_ARN
     "#]]
     .assert_eq(&told(&with_endpoint()));
@@ -348,7 +350,7 @@ fn a_configuration_too_large_for_a_functions_environment_is_refused() {
         expect![[r#"
             cannot render for AWS: 2 problems
               the environment of invoke: up to 5416 bytes, and Lambda takes 4096; shorten the configuration by 1320: fewer rules, shorter names
-              the environment of classify: up to 5688 bytes, and Lambda takes 4096; shorten the configuration by 1592: fewer rules, shorter names"#]],
+              the environment of classify: up to 5861 bytes, and Lambda takes 4096; shorten the configuration by 1765: fewer rules, shorter names"#]],
     );
 }
 

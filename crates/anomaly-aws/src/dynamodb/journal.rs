@@ -1,0 +1,108 @@
+//! What was judged, kept for a month.
+
+use anomaly_core::names;
+use anomaly_core::position::{Place, Runs};
+use anomaly_core::time::Timestamp;
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::Journal;
+use aws_sdk_dynamodb::Client;
+
+use super::item::{Item, expires_s, n, s, text};
+use crate::connect::Connector;
+use crate::fault::fault;
+
+/// Rows of one page: what one chunk covers is rarely more.
+const PAGE_ROWS: i32 = 50;
+
+/// A table of DynamoDB, its rows in the order of their last places.
+///
+/// A month is more than a chunk can wait: 14 days in a queue and, because the clock of a FIFO queue starts again
+/// when a message is moved (SQS developer guide, "Message retention in dead-letter queues"), 14 in the next.
+#[derive(Clone, Debug)]
+pub struct DynamoJournal {
+    client: Client,
+    table: String,
+}
+
+impl DynamoJournal {
+    /// The table `table`.
+    pub fn new(connector: &Connector, table: &str) -> Self {
+        DynamoJournal { client: connector.dynamodb(), table: table.to_owned() }
+    }
+}
+
+impl Journal for DynamoJournal {
+    async fn note(&self, strand: &str, runs: &Runs, now: Timestamp) -> Result<(), Fault> {
+        let operation = || format!("note what was judged of {strand}");
+        let Some((_, last)) = runs.ends() else { return Ok(()) };
+        let body = serde_json::to_string(runs).map_err(|error| Fault::permanent(operation(), error))?;
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(names::STRAND, s(strand))
+            .item(names::LAST, s(sortable(last)))
+            .item(names::RUNS, s(body))
+            .item(names::EXPIRES_S, n(expires_s(now)));
+        request.send().await.map(drop).map_err(|error| fault(operation(), &error))
+    }
+
+    async fn find(&self, strand: &str, first: &Place, last: Option<&Place>) -> Result<Runs, Fault> {
+        let operation = || format!("find what was judged of {strand}");
+        let (mut found, mut start) = (Runs::default(), None);
+        loop {
+            let request = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .key_condition_expression("#strand = :strand AND #last >= :first")
+                .expression_attribute_names("#strand", names::STRAND)
+                .expression_attribute_names("#last", names::LAST)
+                .expression_attribute_values(":strand", s(strand))
+                .expression_attribute_values(":first", s(sortable(first)))
+                .limit(PAGE_ROWS)
+                .set_exclusive_start_key(start);
+            let page = request.send().await.map_err(|error| fault(operation(), &error))?;
+            for row in page.items.unwrap_or_default() {
+                let runs = read(&row).ok_or_else(|| Fault::permanent(operation(), "a row has no runs"))?;
+                if runs.ends().zip(last).is_some_and(|((begins, _), last)| begins > last) {
+                    return Ok(found);
+                }
+                found.extend(runs);
+            }
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn read(row: &Item) -> Option<Runs> {
+    serde_json::from_str(text(row, names::RUNS)?).ok()
+}
+
+/// Text that sorts as the place does: a number with more digits is the larger one.
+fn sortable(Place { sequence, sub }: &Place) -> String {
+    let digits = sequence.as_str();
+    format!("{:05}:{digits}.{sub:010}", digits.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anomaly_core::position::Sequence;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_sorts_as_places_do(
+            a in ("[0-9]{1,130}", any::<u32>()),
+            b in ("[0-9]{1,130}", any::<u32>()),
+        ) {
+            let [a, b] = [a, b].map(|(digits, sub)| Place { sequence: Sequence::new(&digits), sub });
+            prop_assert_eq!(sortable(&a).cmp(&sortable(&b)), a.cmp(&b));
+        }
+    }
+}

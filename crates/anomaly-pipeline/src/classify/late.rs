@@ -1,0 +1,106 @@
+//! Readings that come late: older than what was judged, and not judged themselves.
+
+use anomaly_core::classify::SeriesState;
+use anomaly_core::reading::{Scored, SeriesId};
+use anomaly_core::seen::Order;
+use anomaly_core::time::Timestamp;
+
+use super::recall::Recall;
+use super::{Judged, Work, judge};
+use crate::fault::Fault;
+use crate::ports::{Journal, Rejects, Saved, States, Stored};
+
+/// How much older than the newest a reading of a source without order may be, in milliseconds, to be judged as it
+/// comes: five minutes. A chunk that fails is hidden longer than that before it gets to the dead-letter queue
+/// (five receives of three minutes), so what is older came from there, or was stuck as long.
+pub(super) const IN_TIME_MS: i64 = 5 * 60 * 1_000;
+
+/// A series' readings by what is to become of them; what is in neither list is known.
+pub(super) struct Sorted<'r> {
+    /// To be judged, in order.
+    pub(super) fresh: Vec<&'r Scored>,
+    /// Behind what the series has seen, and known to neither its state nor the journal.
+    pub(super) late: Vec<&'r Scored>,
+}
+
+/// Sorts `rows`, which are in the order of their places, of a source that promises `promised`.
+pub(super) fn sort<'r, J: Journal>(
+    promised: Order,
+    state: &SeriesState,
+    rows: &'r [Scored],
+    recall: &Recall<'_, J>,
+) -> Sorted<'r> {
+    let mut sorted = Sorted { fresh: Vec::new(), late: Vec::new() };
+    let newest = state.seen().newest().map(|newest| newest.arrived);
+    let mut before = None;
+    for row in rows {
+        let position = &row.reading.position;
+        if before.replace(position) == Some(position) {
+            continue;
+        }
+        let is_in_time =
+            || promised == Order::None && newest.is_some_and(|n| n.ms_since(position.arrived) <= IN_TIME_MS);
+        match () {
+            () if !state.has_seen(position) => sorted.fresh.push(row),
+            () if state.seen().wrote(recall.order(), position) || recall.knows(position) => {}
+            () if is_in_time() => sorted.fresh.push(row),
+            () => sorted.late.push(row),
+        }
+    }
+    sorted
+}
+
+/// Judges late readings beside `state`, which stays as it is; they have a state of their own. `None` if somebody
+/// else wrote that meanwhile.
+pub(super) async fn judge_late<S: States, R: Rejects, J: Journal>(
+    work: &Work<'_, S, R, J>,
+    state: &SeriesState,
+    order: Order,
+    mut rows: Vec<&Scored>,
+) -> Result<Option<Judged>, Fault> {
+    let Work { tables, policy, series, now, .. } = work;
+    let name = series.late();
+    let stored = tables.states.load(std::slice::from_ref(&name)).await?.pop().flatten();
+    let (before, revision) = match stored {
+        Some(Stored { state, revision }) => (Some(state), Some(revision)),
+        None => (None, None),
+    };
+    if let Some(before) = &before {
+        rows.retain(|row| !before.seen().wrote(order, &row.reading.position));
+    }
+    let Some(first) = rows.first() else { return Ok(Some(Judged::default())) };
+    let mut late = state.beside(before, &first.reading.position);
+    late.seen_mut().write(order, rows.iter().map(|row| &row.reading.position));
+    let mut judged = judge(policy, &mut late, series, &rows, work.model);
+    // Nothing comes that they could wait for.
+    let released = late.end_hold(series);
+    super::order::release(policy, &mut late, released, &mut judged);
+    judged.late = rows.len();
+    forget_open(state, &mut judged);
+    say_late(&rows, *now, &mut judged);
+    work.keep_dropped(&judged).await?;
+    match tables.states.save(&name, &late, revision, &judged.transitions, *now).await? {
+        Saved::Written => Ok(Some(judged)),
+        Saved::Conflict => Ok(None),
+    }
+}
+
+/// Leaves out the steps of an alert that is firing in the series' own state: it takes its own. That is how it is
+/// where a late reading and one in time carry the same time, and each opened an alert.
+fn forget_open(state: &SeriesState, judged: &mut Judged) {
+    let open: Vec<_> = state.watches().filter_map(|(_, watch)| watch.open()).map(|open| &open.id).collect();
+    judged.transitions.retain(|transition| !open.contains(&&transition.alert));
+}
+
+fn say_late(rows: &[&Scored], now: Timestamp, judged: &mut Judged) {
+    for transition in &mut judged.transitions {
+        let row = rows.iter().find(|row| row.reading.at == transition.at).or(rows.last());
+        transition.late_ms = row.map(|row| now.ms_since(row.reading.position.arrived).max(0));
+    }
+}
+
+/// Whether any of `rows` lies behind what the series has seen.
+pub(super) fn any_behind((_, rows): &(SeriesId, Vec<Scored>), stored: &Option<Stored>) -> bool {
+    let behind = |state: &SeriesState| rows.iter().any(|row| state.has_seen(&row.reading.position));
+    stored.as_ref().is_some_and(|stored| behind(&stored.state))
+}

@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn the_frame_counts_too() {
         // 40 bytes each, with the comma behind; 16 around them.
-        let rows = [&[f64::MIN_POSITIVE * -1.0][..]; 5];
+        let rows = [&[-f64::MIN_POSITIVE][..]; 5];
         let encoder = |body_bytes_max| Encoder { body_bytes_max, ..encoder(&of("application/json")) };
         assert_eq!(encoder(usize::MAX).encode(&rows).map(|body| body.len()), Ok(215));
         assert_eq!((encoder(215).fit(&rows), encoder(214).fit(&rows), encoder(1).fit(&rows)), (5, 4, 1));

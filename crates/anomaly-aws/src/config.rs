@@ -54,6 +54,10 @@ pub struct InvokeConfig {
     pub limits: Limits,
     /// The endpoint that scores; `None` where rules judge the values.
     pub endpoint: Option<Endpoint>,
+    /// Readings a row.
+    pub shingle: usize,
+    /// The table of the series' last readings; `None` where a row is one reading.
+    pub windows_table: Option<String>,
     /// The queue that takes scored chunks.
     pub queue_url: String,
 }
@@ -154,6 +158,9 @@ impl InvokeConfig {
         let decoder = env.decoder(&config);
         let secrets = env.secrets();
         let endpoint = env.endpoint(&config);
+        let shingle = config.as_ref().map_or(1, |config| config.model.shingle());
+        let is_windowed = matches!(endpoint, Some(Some(_))) && shingle > 1;
+        let windows_table = is_windowed.then(|| env.required(names::WINDOWS_TABLE));
         env.finish(move || {
             let config = config?;
             Some(InvokeConfig {
@@ -161,6 +168,9 @@ impl InvokeConfig {
                 intake: Intake { decoder: decoder?, secrets: secrets? },
                 limits: limits(&config),
                 endpoint: endpoint?,
+                shingle,
+                // A table that is wanted and not set was noted as a problem.
+                windows_table: windows_table.flatten(),
                 queue_url: queue_url?,
             })
         })

@@ -1,4 +1,4 @@
-//! DynamoDB: the tables of states, transitions, rejects and what was judged, and the stream of the outbox.
+//! DynamoDB: the tables of states, windows, transitions, rejects and what was judged, and the stream of the outbox.
 
 pub mod stream;
 
@@ -11,7 +11,11 @@ mod outbox;
 #[cfg(feature = "dynamodb")]
 mod rejects;
 #[cfg(feature = "dynamodb")]
+mod series;
+#[cfg(feature = "dynamodb")]
 mod states;
+#[cfg(feature = "dynamodb")]
+mod windows;
 
 #[cfg(feature = "dynamodb")]
 pub use journal::DynamoJournal;
@@ -21,3 +25,5 @@ pub use outbox::DynamoOutbox;
 pub use rejects::{DynamoRejects, DynamoRejectsAt};
 #[cfg(feature = "dynamodb")]
 pub use states::DynamoStates;
+#[cfg(feature = "dynamodb")]
+pub use windows::DynamoWindows;

@@ -22,6 +22,8 @@ pub const OUTBOX_TABLE: &str = "OUTBOX_TABLE";
 pub const REJECTS_TABLE: &str = "REJECTS_TABLE";
 /// `classify`: the table of what was judged.
 pub const JOURNAL_TABLE: &str = "JOURNAL_TABLE";
+/// `invoke`: the table of series' last readings, for models that take several as one row.
+pub const WINDOWS_TABLE: &str = "WINDOWS_TABLE";
 /// `publish`: the topic that tells people.
 pub const TOPIC_ARN: &str = "TOPIC_ARN";
 
@@ -29,7 +31,9 @@ pub const TOPIC_ARN: &str = "TOPIC_ARN";
 pub const SERIES: &str = "series";
 /// States table: the encoded [`crate::classify::SeriesState`], binary.
 pub const STATE: &str = "state";
-/// States table: how often the state was written, a number; the optimistic lock.
+/// Windows table, whose partition key is [`SERIES`] too: the encoded [`crate::window::Window`], binary.
+pub const WINDOW: &str = "window";
+/// States and windows tables: how often the row was written, a number; the optimistic lock.
 pub const REVISION: &str = "revision";
 
 /// States table: present while readings wait in the state ([`crate::event_time::Hold`]): one of

@@ -32,7 +32,7 @@ impl Scoring {
     pub fn of(model: &config::Model) -> Option<Scoring> {
         match model.kind {
             ModelKind::Embedded => Some(Scoring::Forest(ForestOptions {
-                shingle: model.shingle,
+                shingle: model.shingle(),
                 seed: model.seed,
                 ..ForestOptions::default()
             })),

@@ -199,6 +199,23 @@ impl Windows for NoWindows {
     }
 }
 
+/// Windows, or none where a row is one reading.
+impl<W: Windows + Sync> Windows for Option<W> {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        match self {
+            Some(windows) => windows.load(series).await,
+            None => NoWindows.load(series).await,
+        }
+    }
+
+    async fn save(&self, series: &SeriesId, window: &Window, revision: Option<u64>) -> Result<Saved, Fault> {
+        match self {
+            Some(windows) => windows.save(series, window, revision).await,
+            None => NoWindows.save(series, window, revision).await,
+        }
+    }
+}
+
 /// Keeps rejected records.
 pub trait Rejects {
     /// Keeps `rejects`. The same reject again changes nothing.

@@ -4,10 +4,10 @@ use anomaly_core::config::{Auth, Config, SourceKind};
 use anomaly_core::names;
 
 use crate::check::ENDPOINT_CHARS_MAX;
-use crate::has_endpoint;
 use crate::pipeline::source::{SECRET_SHA256, SECRET_SHA256_CHARS_MAX};
 use crate::pipeline::{Stage, alerts, scored, tables};
 use crate::value::{Value, reference};
+use crate::{has_endpoint, has_windows};
 
 /// The most bytes of a name, URL or ARN that CloudFormation fills in.
 ///
@@ -34,7 +34,8 @@ pub(crate) fn of(stage: Stage, config: &Config) -> Vec<Variable> {
             };
             let endpoint = has_endpoint(config).then_some(endpoint);
             let always = [settings(config), filled_in(names::QUEUE_URL, scored::QUEUE)];
-            always.into_iter().chain(endpoint).chain(http_secret(config)).collect()
+            let windows = has_windows(config).then(|| filled_in(names::WINDOWS_TABLE, tables::WINDOWS));
+            always.into_iter().chain(endpoint).chain(windows).chain(http_secret(config)).collect()
         }
         Stage::Classify => vec![
             settings(config),

@@ -94,3 +94,8 @@ pub fn render(config: &Config, target: Target) -> Result<Vec<File>, PlanError> {
 fn has_endpoint(config: &Config) -> bool {
     config.model.kind == ModelKind::Endpoint
 }
+
+/// Whether the endpoint takes several readings as one row, so that the last ones are kept.
+fn has_windows(config: &Config) -> bool {
+    has_endpoint(config) && config.model.shingle() > 1
+}

@@ -3,6 +3,7 @@
 use anomaly_aws::clock::{self, Monotonic};
 use anomaly_aws::config::InvokeConfig;
 use anomaly_aws::connect::Connector;
+use anomaly_aws::dynamodb::DynamoWindows;
 use anomaly_aws::event::EventError;
 use anomaly_aws::sagemaker::SageMakerScorer;
 use anomaly_aws::sqs::SqsQueue;
@@ -17,11 +18,14 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let lookup = |name: &str| std::env::var(name).ok();
     telemetry::init(lookup);
-    let InvokeConfig { connection, intake, limits, endpoint, queue_url } = InvokeConfig::from_env(lookup)?;
+    let InvokeConfig { connection, intake, limits, endpoint, shingle, windows_table, queue_url } =
+        InvokeConfig::from_env(lookup)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let queue = SqsQueue::new(&connector, &queue_url);
-    let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed());
+    let windows = windows_table.map(|table| DynamoWindows::new(&connector, &table));
+    let driver =
+        Driver::new(scorer, Monotonic::start(), limits, clock::seed()).with_windows(windows, shingle);
 
     let (driver, queue, intake) = (&driver, &queue, &intake);
     let payload = &Payload::default();

@@ -13,9 +13,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
 
 use super::item::{ATTEMPTS_MAX, Item, n, number, pause, s, text};
+use super::series::{Condition, rows_of};
 use crate::connect::Connector;
 use crate::fault::fault;
 
@@ -49,7 +50,7 @@ impl DynamoStates {
 
 impl States for DynamoStates {
     async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<Stored>>, Fault> {
-        let items = self.get(series).await?;
+        let items = rows_of(&self.client, &self.states_table, "read the states", series).await?;
         let stored = |name: &SeriesId| {
             let item = items.iter().find(|item| text(item, names::SERIES) == Some(name.as_str()));
             item.map(|item| read(name, item)).transpose()
@@ -109,26 +110,6 @@ impl DynamoStates {
         let name = |item: &Item| SeriesId::new(text(item, names::SERIES)?).ok();
         // A row by another name is none of ours, and must not keep the others waiting.
         Ok(page.items.unwrap_or_default().iter().filter_map(name).collect())
-    }
-
-    /// The rows of `series` that there are, in any order.
-    async fn get(&self, series: &[SeriesId]) -> Result<Vec<Item>, Fault> {
-        const OPERATION: &str = "read the states";
-        let key = |name: &SeriesId| Item::from([(names::SERIES.to_owned(), s(name.as_str()))]);
-        let keys = KeysAndAttributes::builder().set_keys(Some(series.iter().map(key).collect()));
-        let mut wanted = keys.consistent_read(true).build().map_err(|e| Fault::permanent(OPERATION, e))?;
-        let mut items = Vec::with_capacity(series.len());
-        for attempt in 0..ATTEMPTS_MAX {
-            let request = self.client.batch_get_item().request_items(&self.states_table, wanted);
-            let answer = request.send().await.map_err(|error| fault(OPERATION, &error))?;
-            items.extend(answer.responses.unwrap_or_default().into_values().flatten());
-            let left = answer.unprocessed_keys.unwrap_or_default().into_values().find(|k| !k.keys.is_empty());
-            let Some(left) = left else { return Ok(items) };
-            wanted = left;
-            wanted.consistent_read = Some(true);
-            pause(attempt).await;
-        }
-        Err(Fault::transient(OPERATION, format!("{} keys were left unprocessed", wanted.keys.len())))
     }
 }
 
@@ -200,19 +181,7 @@ impl Write<'_> {
     }
 
     fn condition(&self) -> Condition {
-        let name = |name: &str| (format!("#{name}"), name.to_owned());
-        match self.revision {
-            None => Condition {
-                expression: format!("attribute_not_exists(#{})", names::SERIES),
-                name: name(names::SERIES),
-                value: None,
-            },
-            Some(revision) => Condition {
-                expression: format!("#{} = :revision", names::REVISION),
-                name: name(names::REVISION),
-                value: Some(Item::from([(":revision".to_owned(), n(revision))])),
-            },
-        }
+        Condition::unchanged(self.revision)
     }
 
     fn item(&self, state: &SeriesState) -> Item {
@@ -284,13 +253,6 @@ fn held_at_ms(oldest: Timestamp) -> i64 {
     const STEP_MS: i64 = 10_000;
     let past = oldest.as_ms().rem_euclid(STEP_MS);
     oldest.as_ms() + (STEP_MS - past) % STEP_MS
-}
-
-/// That the state is still the one that was read.
-struct Condition {
-    expression: String,
-    name: (String, String),
-    value: Option<Item>,
 }
 
 /// Why a transaction was cancelled, as far as it matters here.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anomaly_aws::dynamodb::{DynamoJournal, DynamoOutbox, DynamoRejects, DynamoStates};
+use anomaly_aws::dynamodb::{DynamoJournal, DynamoOutbox, DynamoRejects, DynamoStates, DynamoWindows};
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::config::EventTime;
@@ -9,9 +9,10 @@ use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
 use anomaly_pipeline::fault::{Fault, FaultKind};
-use anomaly_pipeline::ports::{Claim, Outbox, Rejects, Saved, States, TransitionKey};
+use anomaly_pipeline::ports::{Claim, Outbox, Rejects, Saved, States, TransitionKey, Windows};
 use serde_json::{Value, json};
 
 use crate::server::{Reply, Request, Server, error, ok};
@@ -528,5 +529,70 @@ mod journal {
         let fault = journal.find("s", &place, None).await.expect_err("a fault");
         assert_eq!(fault.kind, FaultKind::Permanent);
         assert_eq!(fault.to_string(), "find what was judged of s: a row has no runs");
+    }
+}
+
+mod windows {
+    use super::*;
+
+    fn windows(server: &Server) -> DynamoWindows {
+        DynamoWindows::new(&server.connector(), "windows")
+    }
+
+    /// The window of a series that has seen one reading.
+    fn window() -> Window {
+        let position =
+            Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived: at(0) };
+        let reading =
+            Reading { series: series("a"), at: at(0), features: vec![1.5], filled: Vec::new(), position };
+        let mut window = Window::default();
+        window.rows(&[&reading], 2);
+        window
+    }
+
+    #[tokio::test]
+    async fn many_are_loaded_in_lots_and_come_back_in_order() {
+        let bytes = base64_simd::STANDARD.encode_to_string(window().encode());
+        let server = Server::start(move |_, request| {
+            let keys = request.json()["RequestItems"]["windows"]["Keys"].as_array().expect("keys").clone();
+            assert!(keys.len() <= 100);
+            let row = |key: &Value| {
+                json!({ "series": key["series"], "revision": { "N": "3" }, "window": { "B": bytes } })
+            };
+            // The last one first, and one that is not there.
+            let rows: Vec<Value> = keys.iter().rev().filter(|key| key["series"]["S"] != "s7").map(row).collect();
+            ok(json!({ "Responses": { "windows": rows } }))
+        })
+        .await;
+        let names: Vec<SeriesId> = (0..130).map(|i| series(&format!("s{i}"))).collect();
+        let loaded = windows(&server).load(&names).await.expect("windows");
+        assert_eq!(server.requests().len(), 2);
+        assert_eq!(loaded.len(), 130);
+        for (i, stored) in loaded.into_iter().enumerate() {
+            let stored = stored.map(|stored| (stored.window, stored.revision));
+            assert_eq!(stored, (i != 7).then(|| (window(), 3)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_window_is_written_only_over_the_one_that_was_read() {
+        let conflict = |_: usize, _: &Request| error(400, "ConditionalCheckFailedException");
+        let server = Server::start(conflict).await;
+        assert_eq!(windows(&server).save(&series("a"), &window(), Some(3)).await, Ok(Saved::Conflict));
+        let request = server.requests()[0].json();
+        assert_eq!(request["ConditionExpression"], "#revision = :revision");
+        assert_eq!(request["ExpressionAttributeValues"][":revision"]["N"], "3");
+        assert_eq!(request["Item"]["revision"]["N"], "4");
+        let server = Server::start(|_, _| ok("{}")).await;
+        assert_eq!(windows(&server).save(&series("a"), &window(), None).await, Ok(Saved::Written));
+        assert_eq!(server.requests()[0].json()["ConditionExpression"], "attribute_not_exists(#series)");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_window_is_somebodys_task() {
+        let damaged = json!({ "series": { "S": "a" }, "revision": { "N": "1" }, "window": { "B": "AAAA" } });
+        let server = Server::start(move |_, _| ok(json!({ "Responses": { "windows": [damaged] } }))).await;
+        let fault = windows(&server).load(&[series("a")]).await.expect_err("a fault");
+        assert_eq!((fault.kind, fault.operation.as_str()), (FaultKind::Permanent, "read the window of a"));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anomaly_aws::clock::{self, Monotonic};
 use anomaly_aws::config::{Connection, InvokeConfig};
 use anomaly_aws::connect::Connector;
-use anomaly_aws::dynamodb::DynamoRejects;
+use anomaly_aws::dynamodb::{DynamoRejects, DynamoWindows};
 use anomaly_aws::sagemaker::SageMakerScorer;
 use anomaly_aws::sqs::SqsQueue;
 use anomaly_core::config::Config;
@@ -61,11 +61,13 @@ pub(super) fn redrive(
         names::QUEUE_URL => Some(queue.to_owned()),
         _ => lookup(name),
     };
-    let InvokeConfig { connection, intake, limits, endpoint, queue_url } =
+    let InvokeConfig { connection, intake, limits, endpoint, shingle, windows_table, queue_url } =
         InvokeConfig::from_env(given).context(KEYS)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
-    let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed());
+    let windows = windows_table.map(|table| DynamoWindows::new(&connector, &table));
+    let driver =
+        Driver::new(scorer, Monotonic::start(), limits, clock::seed()).with_windows(windows, shingle);
     let (queue, table) = (SqsQueue::new(&connector, &queue_url), DynamoRejects::new(&connector, table));
     let redriven = runtime()?.block_on(async {
         let redriven = put_in(&driver.turn(SCORING_MAX), &queue, &intake.decoder, rejects).await;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Known;
 use crate::exchange::{BODY_BYTES_MAX, Encoder, InferenceId, Media, Reader};
+use crate::window;
 
 /// The section's keys.
 pub(super) const KEYS: &[(&str, Known)] = &[
@@ -88,8 +89,9 @@ pub struct Model {
     /// Requests to the endpoint at a time, 1 to 64.
     #[serde(skip_serializing_if = "is_usual_in_flight")]
     pub in_flight: usize,
-    /// Readings per row of the embedded forest, 1 to 128.
-    pub shingle: usize,
+    /// Readings per row, 1 to 128: see [`Model::shingle`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shingle: Option<usize>,
     /// The embedded forest's seed.
     pub seed: u64,
 }
@@ -175,7 +177,7 @@ impl Default for Model {
             rows_max: 500,
             body_bytes_max: BODY_BYTES_DEFAULT,
             in_flight: IN_FLIGHT,
-            shingle: 8,
+            shingle: None,
             seed: 42,
         }
     }
@@ -194,8 +196,28 @@ impl Model {
         if !(1..=64).contains(&self.in_flight) {
             problems.push(format!("model.in_flight: {} is not 1 to 64", self.in_flight));
         }
-        if !(1..=128).contains(&self.shingle) {
-            problems.push(format!("model.shingle: {} is not 1 to 128", self.shingle));
+        if !(1..=128).contains(&self.shingle()) {
+            problems.push(format!("model.shingle: {} is not 1 to 128", self.shingle()));
+        }
+        let kept_bytes =
+            self.shingle().saturating_sub(1).saturating_mul(features.len()).saturating_mul(size_of::<f64>());
+        if self.kind == ModelKind::Endpoint && kept_bytes > window::BYTES_MAX {
+            problems.push(format!(
+                "model.shingle: {} readings of {} features are more than the {} bytes that are kept of a series",
+                self.shingle(),
+                features.len(),
+                window::BYTES_MAX
+            ));
+        }
+        let names_features = |template: &Option<String>| {
+            template.as_ref().is_some_and(|template| template.contains("${feature."))
+        };
+        let is_windowed = self.kind == ModelKind::Endpoint && self.shingle() > 1;
+        if is_windowed && (names_features(&self.request) || names_features(&self.request_row)) {
+            problems.push(format!(
+                "model.shingle: {} readings are one row, and the template names features of one",
+                self.shingle()
+            ));
         }
         if !(1024..=BODY_BYTES_MAX).contains(&self.body_bytes_max) {
             let bytes = self.body_bytes_max;
@@ -204,6 +226,15 @@ impl Model {
         self.header_problems(problems);
         problems.extend(Encoder::new(self, features).err().into_iter().flatten());
         problems.extend(Reader::new(self).err().into_iter().flatten());
+    }
+
+    /// Readings per row: of the embedded forest 8 if nothing is said, of an endpoint 1. An endpoint's rows of
+    /// more than one are made of the last readings of a series ([`window`]).
+    pub fn shingle(&self) -> usize {
+        self.shingle.unwrap_or(match self.kind {
+            ModelKind::Embedded => 8,
+            ModelKind::Endpoint | ModelKind::None => 1,
+        })
     }
 
     /// What travels in headers, with the limits of the service model of SageMaker Runtime (botocore 1.43).
@@ -295,7 +326,29 @@ pub(super) mod tests {
 
     #[test]
     fn the_functions_environment_carries_only_what_was_set() {
-        expect![[r#"{"kind":"embedded","endpoint":null,"content_type":"text/csv","rows_max":500,"shingle":8,"seed":42}"#]].assert_eq(&serde_json::to_string(&Model::default()).expect("serializes"));
+        expect![[
+            r#"{"kind":"embedded","endpoint":null,"content_type":"text/csv","rows_max":500,"seed":42}"#
+        ]]
+        .assert_eq(&serde_json::to_string(&Model::default()).expect("serializes"));
+    }
+
+    #[test]
+    fn an_endpoint_takes_one_reading_a_row_unless_it_is_told() {
+        let endpoint =
+            Model { kind: ModelKind::Endpoint, endpoint: Some("e".to_owned()), ..Model::default() };
+        assert_eq!((Model::default().shingle(), endpoint.shingle()), (8, 1));
+        let wide = Model { shingle: Some(128), ..endpoint };
+        let mut problems = Vec::new();
+        wide.problems(&vec!["x".to_owned(); 300], &mut problems);
+        let expected = "model.shingle: 128 readings of 300 features are more than the 300000 bytes that are kept of a series";
+        assert_eq!(problems, [expected]);
+        let content_type = "application/json".to_owned();
+        let request = Some("[${feature.cpu}]".to_owned());
+        let named = Model { content_type, request, shingle: Some(2), ..wide };
+        check(
+            named,
+            expect!["model.shingle: 2 readings are one row, and the template names features of one"],
+        );
     }
 
     fn check(model: Model, expected: Expect) {

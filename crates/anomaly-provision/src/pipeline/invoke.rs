@@ -3,11 +3,11 @@
 use anomaly_core::config::Config;
 
 use super::function::{self, Packaging, Stage};
-use super::scored;
-use crate::has_endpoint;
+use super::{scored, tables};
 use crate::permission::{Statement, allow};
 use crate::stack::Resource;
 use crate::value::{Value, attribute, map, reference, sub};
+use crate::{has_endpoint, has_windows};
 
 /// `reading` is what the source needs of the role, `calls` what has the function called.
 pub(super) fn resources(
@@ -26,7 +26,11 @@ fn statements(config: &Config, reading: Vec<Statement>) -> Vec<Statement> {
     let endpoint = has_endpoint(config).then(|| ask_endpoint(config));
     let component = endpoint.as_ref().and(config.model.inference_component.as_deref()).map(ask_component);
     let queue = allow("QueueScored", ["sqs:SendMessage"], [attribute(&format!("{}.Arn", scored::QUEUE))]);
-    reading.into_iter().chain(endpoint).chain(component).chain([queue]).collect()
+    let windows = has_windows(config).then(|| {
+        let actions = ["dynamodb:BatchGetItem", "dynamodb:PutItem"];
+        allow("ReadAndWriteWindows", actions, [tables::arn(tables::WINDOWS)])
+    });
+    reading.into_iter().chain(endpoint).chain(component).chain(windows).chain([queue]).collect()
 }
 
 /// One endpoint. SageMaker writes names in lower case in its ARNs, and IAM compares letter by letter; a

@@ -33,9 +33,11 @@ const KMS_KEY: &str = "SourceKmsKeyArn";
 /// The logical id of what calls the function.
 const MAPPING: &str = "InvokeSource";
 
-/// How often a batch is tried again. It is the endpoint that is ill, not the data: a record at fault is rejected,
-/// and never makes `invoke` fail.
-const RETRIES: u32 = 100;
+/// How often a batch is tried again: the most there is (Lambda API reference, `MaximumRetryAttempts`), so that the
+/// records' age decides. It is the endpoint that is ill, not the data: a record at fault is rejected, and never
+/// makes `invoke` fail; and while its breaker is open, `invoke` hands a batch back at once, which would use up a
+/// smaller number in no time.
+const RETRIES: u32 = 10_000;
 /// How long a batch is tried again, at most, in hours: time for somebody to mend what is ill.
 const PATIENCE_HOURS: u32 = 24;
 

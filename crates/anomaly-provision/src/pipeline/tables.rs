@@ -5,6 +5,7 @@ use anomaly_core::config::Config;
 use anomaly_core::names;
 
 use super::flush;
+use crate::has_windows;
 use crate::stack::Resource;
 use crate::value::{Entry, Value, attribute, list, map};
 
@@ -18,8 +19,12 @@ pub(crate) const REJECTS: &str = "Rejects";
 /// The logical id of the table of what was judged.
 pub(crate) const JOURNAL: &str = "Journal";
 
+/// The logical id of the table of the series' last readings.
+pub(crate) const WINDOWS: &str = "Windows";
+
 pub(super) fn resources(config: &Config) -> Vec<Resource> {
-    vec![states(config), outbox(), rejects(), journal()]
+    let always = [states(config), outbox(), rejects(), journal()];
+    always.into_iter().chain(has_windows(config).then(windows)).collect()
 }
 
 /// The ARN of the table `id`.
@@ -46,6 +51,11 @@ fn states(config: &Config) -> Resource {
         [key, Entry::new("GlobalSecondaryIndexes", list![held]), recovery()],
     )
     .because(BECAUSE)
+}
+
+fn windows() -> Resource {
+    table(WINDOWS, &[(names::SERIES, "S")], [keys("KeySchema", &[names::SERIES])])
+        .because("A row a series: its last readings, for rows of several. Without it, series warm up anew.")
 }
 
 fn outbox() -> Resource {

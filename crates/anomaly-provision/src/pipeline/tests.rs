@@ -349,8 +349,8 @@ fn a_configuration_too_large_for_a_functions_environment_is_refused() {
         &config,
         expect![[r#"
             cannot render for AWS: 2 problems
-              the environment of invoke: up to 5416 bytes, and Lambda takes 4096; shorten the configuration by 1320: fewer rules, shorter names
-              the environment of classify: up to 5861 bytes, and Lambda takes 4096; shorten the configuration by 1765: fewer rules, shorter names"#]],
+              the environment of invoke: up to 5404 bytes, and Lambda takes 4096; shorten the configuration by 1308: fewer rules, shorter names
+              the environment of classify: up to 5849 bytes, and Lambda takes 4096; shorten the configuration by 1753: fewer rules, shorter names"#]],
     );
 }
 
@@ -360,4 +360,16 @@ fn larger_records_are_asked_of_the_stream() {
     assert!(!plain(&config).to_yaml().contains("MaxRecordSizeInKiB"));
     config.input.record_bytes_max = 2_000_000;
     assert!(plain(&config).to_yaml().contains("MaxRecordSizeInKiB: 1954\n"));
+}
+
+/// A model of several readings a row needs the last ones kept, by `invoke` alone; any other costs no table.
+#[test]
+fn windows_are_there_where_a_row_is_several_readings() {
+    let shingled = config("kind = \"endpoint\"\nendpoint = \"scorer\"\nshingle = 4");
+    let lines = permissions(&plain(&shingled), "InvokeRole");
+    assert!(lines.contains("dynamodb:BatchGetItem, dynamodb:PutItem on Windows.Arn\n"), "{lines}");
+    assert!(plain(&shingled).to_yaml().contains("WINDOWS_TABLE: !Ref Windows"));
+    for without in [with_endpoint(), config("kind = \"none\"\nshingle = 4")] {
+        assert!(!plain(&without).to_yaml().contains("Windows"));
+    }
 }

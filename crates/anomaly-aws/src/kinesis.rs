@@ -1,9 +1,13 @@
 //! Kinesis events to readings and rejects, record by record.
 //!
+//! A record that the Kinesis Producer Library has put together holds several of its user's; all of them share its
+//! sequence number, and their readings are counted through.
+//!
 //! Two ways through. The fast one reads the whole envelope in one pass, borrowed; it takes what Lambda writes
 //! and nothing else. Whatever it stumbles over goes the tolerant way, in which each record is looked at alone,
 //! so that a broken one becomes a reject and its neighbours readings.
 
+mod aggregate;
 mod cursor;
 
 use std::borrow::Cow;
@@ -202,10 +206,12 @@ impl<'d, 'a> Sorting<'d, 'a> {
         let partition = &mut self.partitions[partition];
         let position = place.position(&partition.name);
         self.payload.clear();
-        if base64_simd::STANDARD.decode_append(data, &mut self.payload).is_ok() {
-            partition.decode(self.decoder, &self.payload, &position, Some(name));
-        } else {
+        if base64_simd::STANDARD.decode_append(data, &mut self.payload).is_err() {
             partition.reject(RejectV1::new(Reject::Base64, &position, data.as_bytes()), Some(name));
+        } else if let Some(parts) = aggregate::parts(&self.payload) {
+            partition.decode_parts(self.decoder, &parts, position, Some(name));
+        } else {
+            partition.decode(self.decoder, &self.payload, &position, Some(name));
         }
     }
 

@@ -70,6 +70,11 @@ impl Decoder {
         })
     }
 
+    /// The most readings that are taken from one record.
+    pub fn readings_max(&self) -> usize {
+        self.input.readings_max
+    }
+
     /// The features' names, in order.
     pub fn feature_names(&self) -> &[String] {
         &self.feature_names

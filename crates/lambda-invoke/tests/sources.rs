@@ -22,9 +22,10 @@ macro_rules! events {
     };
 }
 
-const EVENTS: [(&str, &str); 23] = events![
+const EVENTS: [(&str, &str); 25] = events![
     "kinesis",
     "kinesis-bad",
+    "kinesis-aggregated",
     "sqs-records",
     "sqs-records-bad",
     "sqs-fifo",
@@ -40,6 +41,7 @@ const EVENTS: [(&str, &str); 23] = events![
     "firehose",
     "firehose-kinesis",
     "http",
+    "http-array",
     "http-bad",
     "http-base64",
     "http-large",

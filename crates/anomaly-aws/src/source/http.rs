@@ -13,6 +13,7 @@ use anomaly_core::decode::Decoder;
 use anomaly_core::names::HTTP_SECRET_HEADER;
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::records::Decoded;
+use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -174,6 +175,20 @@ pub(super) fn read<'a>(
     Ok(request.check(secrets).map_or_else(|| request.record(decoder, now), Err))
 }
 
+/// What says that a body is beyond a limit that half of it may keep. Nothing of it is taken then: the caller
+/// still has it, and sends less at a time.
+fn too_much(entry: &Decoded) -> Option<&Reject> {
+    match entry {
+        Decoded::Rejected(reject) => match &reject.reject {
+            beyond @ (Reject::TooLarge { .. } | Reject::Expanded { .. } | Reject::Readings { .. }) => {
+                Some(beyond)
+            }
+            _ => None,
+        },
+        Decoded::Reading(_) => None,
+    }
+}
+
 impl<'a> Request<'a> {
     /// The answer to a request whose body need not be looked at.
     fn check(&self, secrets: &Secrets) -> Option<HttpReply> {
@@ -196,13 +211,12 @@ impl<'a> Request<'a> {
     fn record(&self, decoder: &Decoder, now: Timestamp) -> Result<Partition<'a>, HttpReply> {
         let body = self.bytes()?;
         let mut partition = Partition::new(self.partition(), 1);
-        if body.trim_ascii() == b"[]" {
-            return Ok(partition);
-        }
-        decoder.check_size(body.len()).map_err(|too_large| HttpReply::error(413, too_large))?;
         let position = self.position(&partition.name, now);
         partition.decode(decoder, &body, &position, None);
-        Ok(partition)
+        match partition.records.entries().iter().find_map(too_much) {
+            Some(reject) => Err(HttpReply::error(413, reject)),
+            None => Ok(partition),
+        }
     }
 
     fn bytes(&self) -> Result<Cow<'_, [u8]>, HttpReply> {

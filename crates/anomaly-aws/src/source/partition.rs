@@ -52,6 +52,30 @@ impl<'a> Partition<'a> {
         }
     }
 
+    /// Adds a record that holds several records of a user's, `parts`. It has as many readings as any record may
+    /// have; of what is beyond them one reject is made.
+    pub(crate) fn decode_parts(
+        &mut self,
+        decoder: &Decoder,
+        parts: &[&[u8]],
+        mut position: Position,
+        name: Option<Cow<'a, str>>,
+    ) {
+        let limit = decoder.readings_max();
+        let first = self.records.entries().len();
+        for (index, part) in parts.iter().enumerate() {
+            if self.records.entries().len() - first >= limit {
+                let reject = Reject::Readings { limit: limit as u64 };
+                let rest = parts[index..].join(&b'\n');
+                self.records.add(Decoded::Rejected(Box::new(RejectV1::new(reject, &position, &rest))));
+                break;
+            }
+            position.sub = decoder.part(part, &position, &mut self.records);
+        }
+        self.records.end_record();
+        self.names.push(name);
+    }
+
     /// Adds a record that holds nothing to read, such as the deletion of an item.
     pub(crate) fn nothing(&mut self, name: Option<Cow<'a, str>>) {
         self.records.end_record();

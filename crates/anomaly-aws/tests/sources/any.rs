@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::house::{error, event, intake, now, read};
 
 /// One event of each source.
-const EVENTS: [(&str, &str); 17] = [
+const EVENTS: [(&str, &str); 19] = [
     ("kinesis", event!("kinesis")),
     ("kinesis", event!("kinesis-bad")),
+    ("kinesis", event!("kinesis-aggregated")),
     ("sqs", event!("sqs-records")),
     ("sqs", event!("sqs-records-bad")),
     ("sqs", event!("sqs-fifo")),
@@ -26,6 +27,7 @@ const EVENTS: [(&str, &str); 17] = [
     ("firehose", event!("firehose")),
     ("firehose", event!("firehose-kinesis")),
     ("http", event!("http")),
+    ("http", event!("http-array")),
 ];
 
 #[test]

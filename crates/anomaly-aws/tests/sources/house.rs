@@ -17,10 +17,13 @@ macro_rules! event {
 }
 pub(crate) use event;
 
-/// A intake of what the event files hold.
+/// Takes in what the event files hold.
 pub(crate) fn intake() -> Intake {
-    let config = Config::from_toml(include_str!("../../../../events/anomaly.toml")).expect("a valid file");
-    Intake::new(Decoder::new(&config.input).expect("a valid input"))
+    Intake::new(Decoder::new(&config().input).expect("a valid input"))
+}
+
+pub(crate) fn config() -> Config {
+    Config::from_toml(include_str!("../../../../events/anomaly.toml")).expect("a valid file")
 }
 
 /// A minute after the first record of the event files.

@@ -69,16 +69,16 @@ fn a_body_at_fault_is_told_why_and_kept() {
     check(
         event!("http-bad"),
         expect![[r#"
-        http
-        http/url1234567890
-          - | 2026-11-21T04:10:48.25Z 1795234248250000007571873671.0 rejected: not a JSON reading: EOF while parsing at line 1 column 21
-    "#]],
+            http
+            http/url1234567890
+              - | 2026-11-21T04:10:48.25Z 1795234248250000007571873671.0 rejected: not a JSON reading: it ends too early at byte 21
+        "#]],
     );
     check_reply(
         event!("http-bad"),
         &[None],
         expect![[
-            r#"{"statusCode":400,"headers":{"content-type":"application/json"},"body":"{\"error\":\"not a JSON reading: EOF while parsing at line 1 column 21\"}"}"#
+            r#"{"statusCode":400,"headers":{"content-type":"application/json"},"body":"{\"error\":\"not a JSON reading: it ends too early at byte 21\"}"}"#
         ]],
     );
     for (body, base64) in [("", false), ("eyJz*", true)] {
@@ -95,6 +95,48 @@ fn a_body_at_fault_is_told_why_and_kept() {
             r#"{"statusCode":400,"headers":{"content-type":"application/json"},"body":"{\"error\":\"the body is empty; send a record or an array of records\"}"}"#
         ]],
     );
+}
+
+/// Of an array each element is a reading, or is kept as a reject; the sender need not send it again.
+#[test]
+fn an_array_is_taken_element_by_element() {
+    check(
+        event!("http-array"),
+        expect![[r#"
+        http
+        http/url1234567890
+          - | 2026-11-21T04:10:48.25Z 1795234248250000007571873671.0 webserver [6.0, 79.0, 21.9, 13.58] | 2026-11-21T04:10:48.25Z 1795234248250000007571873671.1 rejected: timestamp is missing | 2026-11-21T04:10:48.25Z 1795234248250000007571873671.2 webserver [7.9, 96.0, 29.6, 13.58]
+    "#]],
+    );
+    check_reply(
+        event!("http-array"),
+        &[None],
+        expect![[
+            r#"{"statusCode":200,"headers":{"content-type":"application/json"},"body":"{\"readings\":2,\"rejects\":1}"}"#
+        ]],
+    );
+}
+
+#[test]
+fn more_readings_than_a_record_may_hold_are_asked_for_in_parts() {
+    let limit = intake().decoder.readings_max();
+    let body = |count: usize| {
+        changed(SIGNED, |event| event["body"] = format!("[{}]", vec!["1"; count].join(",")).into())
+    };
+    let intake = anomaly_aws::source::Intake { decoder: roomy(), ..intake() };
+    let status = |event: &str| {
+        let batch = intake.read(event, now()).expect("a request");
+        batch.reply(&vec![None; batch.partitions.len()]).expect("a reply").status()
+    };
+    assert_eq!(status(&body(limit)), Some(400), "each of them is no reading");
+    assert_eq!(status(&body(limit + 1)), Some(413));
+}
+
+/// A decoder that takes large bodies.
+fn roomy() -> anomaly_core::decode::Decoder {
+    let mut config = crate::house::config();
+    config.input.record_bytes_max = 1_048_576;
+    anomaly_core::decode::Decoder::new(&config.input).expect("a valid input")
 }
 
 #[test]

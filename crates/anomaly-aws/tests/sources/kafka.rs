@@ -79,18 +79,18 @@ fn records_at_fault_leave_their_neighbours_alone() {
     check(
         event!("kafka-bad"),
         expect![[r#"
-        kafka
-        readings-0
-          15 | 2026-11-21T04:11:03.25Z 15.0 webserver [6.0, 79.0, 21.9, 13.58]
-          16 | 2026-11-21T04:11:04.25Z 16.0 rejected: the data is not Base64
-          17 | 2026-11-21T04:11:05.25Z 17.0 rejected: the source's envelope is broken: a value that is no text
-          - | 2026-11-21T04:11:06.25Z unnamed-a7ed972a40738a61.0 rejected: the source's envelope is broken: no usable offset
-          - | 2026-11-21T04:11:48Z unnamed-74234e98afe7498f.0 rejected: the source's envelope is broken: no usable offset
-          20 | 2026-11-21T04:11:08.25Z 20.0 rejected: not a JSON reading: Invalid literal (`true`, `false`, or a `null`) while parsing at line 1 column 4
-          21 | 2026-11-21T04:11:09.25Z 21.0 webserver [4.5, 1.0, 0.0, 0.0]
-        readings-1
-          - | 2026-11-21T04:11:48Z unnamed-30a0924a3360be68.0 rejected: the source's envelope is broken: no usable offset
-    "#]],
+            kafka
+            readings-0
+              15 | 2026-11-21T04:11:03.25Z 15.0 webserver [6.0, 79.0, 21.9, 13.58]
+              16 | 2026-11-21T04:11:04.25Z 16.0 rejected: the data is not Base64
+              17 | 2026-11-21T04:11:05.25Z 17.0 rejected: the source's envelope is broken: a value that is no text
+              - | 2026-11-21T04:11:06.25Z unnamed-a7ed972a40738a61.0 rejected: the source's envelope is broken: no usable offset
+              - | 2026-11-21T04:11:48Z unnamed-74234e98afe7498f.0 rejected: the source's envelope is broken: no usable offset
+              20 | 2026-11-21T04:11:08.25Z 20.0 rejected: not a JSON reading: neither JSON nor CSV that names a field: it begins "not JSON"
+              21 | 2026-11-21T04:11:09.25Z 21.0 webserver [4.5, 1.0, 0.0, 0.0]
+            readings-1
+              - | 2026-11-21T04:11:48Z unnamed-30a0924a3360be68.0 rejected: the source's envelope is broken: no usable offset
+        "#]],
     );
 }
 

@@ -69,15 +69,15 @@ fn messages_at_fault_leave_their_neighbours_alone() {
     check(
         event!("sqs-records-bad"),
         expect![[r#"
-        sqs
-        readings
-          ced6bfe1-f650-f6b3-3859-4d37eb7850d2 | 2026-11-21T04:10:48.25Z 1795234248250000001801657985.0 webserver [6.0, 79.0, 21.9, 13.58]
-          ae7be26c-daa7-42ca-1480-68d5ac90eaca | 2026-11-21T04:10:49.25Z 1795234249250000007361495759.0 rejected: not a JSON reading: EOF while parsing at line 1 column 21
-          aaf2f899-9237-9705-dac8-44c0a2a1d45f | 2026-11-21T04:10:50.25Z 1795234250250000000999306788.0 rejected: the source's envelope is broken: no body
-          9678f7a7-939f-457f-a0d9-353761e189c7 | 2026-11-21T04:10:51.25Z 1795234251250000006555748706.0 rejected: not a JSON reading: EOF while parsing at line 1 column 1
-          7b1f6dff-14d8-c2df-eb7d-a9487be0612d | 2026-11-21T04:10:53.25Z 1795234253250000006985672971.0 webserver [4.5, 1.0, 0.0, 0.0]
-          fd6b6fc9-220b-72d2-1683-ae8e4f50a210 | 2026-11-21T04:11:48Z 1795234308000000008573198657.0 webserver [6.1, 86.0, 21.7, 13.58]
-    "#]],
+            sqs
+            readings
+              ced6bfe1-f650-f6b3-3859-4d37eb7850d2 | 2026-11-21T04:10:48.25Z 1795234248250000001801657985.0 webserver [6.0, 79.0, 21.9, 13.58]
+              ae7be26c-daa7-42ca-1480-68d5ac90eaca | 2026-11-21T04:10:49.25Z 1795234249250000007361495759.0 rejected: not a JSON reading: it ends too early at byte 21
+              aaf2f899-9237-9705-dac8-44c0a2a1d45f | 2026-11-21T04:10:50.25Z 1795234250250000000999306788.0 rejected: the source's envelope is broken: no body
+              9678f7a7-939f-457f-a0d9-353761e189c7 | 2026-11-21T04:10:51.25Z 1795234251250000006555748706.0 rejected: not a JSON reading: it is empty
+              7b1f6dff-14d8-c2df-eb7d-a9487be0612d | 2026-11-21T04:10:53.25Z 1795234253250000006985672971.0 webserver [4.5, 1.0, 0.0, 0.0]
+              fd6b6fc9-220b-72d2-1683-ae8e4f50a210 | 2026-11-21T04:11:48Z 1795234308000000008573198657.0 webserver [6.1, 86.0, 21.7, 13.58]
+        "#]],
     );
     let broken = changed(FIFO, |event| {
         event["Records"][0]["attributes"]["SequenceNumber"] = "first".into();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Rule, Severity};
 use crate::hash::fingerprint;
-use crate::reading::SeriesId;
+use crate::reading::{Filling, Gap, SeriesId};
 use crate::rule::{Finding, Margin, Memory};
 use crate::time::Timestamp;
 
@@ -233,6 +233,20 @@ pub struct Transition {
     /// late that newer ones had been judged before it; absent where it did not. See [`crate::seen::Seen`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_ms: Option<i64>,
+    /// The features that the reading's record did not give; the first [`crate::classify::FEATURES_KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<FilledIn>,
+}
+
+/// A feature that a record did not give, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilledIn {
+    /// The feature.
+    pub name: String,
+    /// What was wrong.
+    pub gap: Gap,
+    /// What stands in its place.
+    pub with: Filling,
 }
 
 /// A feature as a message shows it.

@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Feature, Stepped, Transition, Watch};
+use crate::alert::{Feature, FilledIn, Stepped, Transition, Watch};
 use crate::config::{Config, EventTime, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
+use crate::last::Last;
 use crate::position::Position;
-use crate::reading::{Scored, SeriesId};
+use crate::reading::{Filled, Reading, Scored, SeriesId};
 use crate::rule::Finding;
 use crate::seen::{Order, Seen};
 use crate::time::Timestamp;
@@ -33,6 +34,8 @@ pub struct Policy {
     of_rejects: (Rule, [String; 1]),
     event_time: Option<EventTime>,
     order: Order,
+    /// Whether a feature may take the series' previous value.
+    keeps_last: bool,
 }
 
 impl Policy {
@@ -47,6 +50,7 @@ impl Policy {
             of_rejects,
             event_time,
             order: config.source.order(),
+            keeps_last: config.input.fills_with_previous(),
         }
     }
 
@@ -96,6 +100,9 @@ pub struct SeriesState {
     /// one: who does not sort by event time pays nothing for it.
     #[serde(skip)]
     hold: Option<Box<Hold>>,
+    /// The last values, where they may be wanted; encoded behind the rest, and only then.
+    #[serde(skip)]
+    last: Last,
 }
 
 /// What came of one reading.
@@ -118,9 +125,16 @@ pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model
 }
 
 /// [`classify`] for a reading that was released: it was seen when it came, by [`SeriesState::admit`].
+///
+/// Features that take the series' previous value are filled in first.
 pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
+    let filled = (!scored.reading.filled.is_empty()).then(|| state.filled(scored));
+    let scored = filled.as_ref().unwrap_or(scored);
     let reading = &scored.reading;
     state.remember(&reading.features);
+    if policy.keeps_last {
+        state.last.remember(reading);
+    }
     let mut judgement = Judgement::default();
     let (rules, names) = policy.of(&reading.series);
     for rule in rules {
@@ -136,12 +150,13 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
 }
 
 fn number(names: &[String], on: &On, scored: &Scored) -> Option<f64> {
-    let features = &scored.reading.features;
-    match on {
-        On::Score => scored.score,
-        On::Value => features.first().copied(),
-        On::Feature(name) => features.get(names.iter().position(|n| n == name)?).copied(),
-    }
+    let index = match on {
+        On::Score => return scored.score,
+        On::Value => 0,
+        On::Feature(name) => names.iter().position(|n| n == name)?,
+    };
+    let reading = &scored.reading;
+    reading.features.get(index).copied().filter(|_| reading.has(index))
 }
 
 fn transition(
@@ -177,15 +192,25 @@ fn transition(
         width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
         model: model.to_owned(),
         late_ms: None,
+        filled: filled_in(names, reading),
     }
+}
+
+/// The first features of `reading` that were filled in, for the message.
+fn filled_in(names: &[String], reading: &Reading) -> Vec<FilledIn> {
+    let shown = reading.filled.iter().take(FEATURES_KEPT);
+    let name = |filled: &Filled| names.get(filled.feature as usize).cloned().unwrap_or_default();
+    shown.map(|filled| FilledIn { name: name(filled), gap: filled.gap, with: filled.with }).collect()
 }
 
 /// The version of the encoded state with nothing behind it.
 const PLAIN_VERSION: u8 = 1;
 /// The version of the encoded state with a hold behind it.
 const HOLD_VERSION: u8 = 2;
-/// The version of the encoded state with the last write and, maybe, a hold behind it; the newest this code reads.
-const STATE_VERSION: u8 = 3;
+/// The version of the encoded state with the last write and, maybe, a hold behind it.
+const WRITE_VERSION: u8 = 3;
+/// The version of the encoded state with all that and the last values behind it; the newest this code reads.
+const STATE_VERSION: u8 = 4;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -253,9 +278,12 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
+            (hold, write) if !self.last.is_empty() => {
+                postcard::to_extend(&(write, hold, &self.last), plain(STATE_VERSION)).unwrap_or_default()
+            }
             (None, []) => plain(PLAIN_VERSION),
             (Some(hold), []) => postcard::to_extend(hold, plain(HOLD_VERSION)).unwrap_or_default(),
-            (hold, last) => postcard::to_extend(&(last, hold), plain(STATE_VERSION)).unwrap_or_default(),
+            (hold, write) => postcard::to_extend(&(write, hold), plain(WRITE_VERSION)).unwrap_or_default(),
         }
     }
 
@@ -282,13 +310,29 @@ impl SeriesState {
                 state.hold = Some(hold);
                 rest
             }
+            WRITE_VERSION => {
+                let ((write, hold), rest) = postcard::take_from_bytes(rest).ok()?;
+                (state.seen.last_write, state.hold) = (write, hold);
+                rest
+            }
             _ => {
-                let ((last, hold), rest) = postcard::take_from_bytes(rest).ok()?;
-                (state.seen.last_write, state.hold) = (last, hold);
+                let ((write, hold, last), rest) = postcard::take_from_bytes(rest).ok()?;
+                (state.seen.last_write, state.hold, state.last) = (write, hold, last);
                 rest
             }
         };
         rest.is_empty().then_some(state)
+    }
+
+    /// Fills in what of `reading` takes the series' previous value, before it is scored.
+    pub fn fill(&self, reading: &mut Reading) {
+        self.last.fill(reading);
+    }
+
+    fn filled(&self, scored: &Scored) -> Scored {
+        let mut scored = scored.clone();
+        self.fill(&mut scored.reading);
+        scored
     }
 
     fn watch(&mut self, rule: &str) -> &mut Watch {
@@ -352,7 +396,7 @@ mod tests {
     use crate::config::{Method, Severity};
     use crate::event_time::Placement;
     use crate::position::Sequence;
-    use crate::reading::Reading;
+    use crate::reading::{Filling, Gap};
     use proptest::prelude::*;
 
     fn policy() -> Policy {
@@ -418,6 +462,38 @@ mod tests {
         let rule = || crate::config::Rejects::RULE.to_owned();
         let on = || "rejected".to_owned();
         assert_eq!(steps, [(4, rule(), on(), Severity::Warning), (15, rule(), on(), Severity::Critical)]);
+    }
+
+    #[test]
+    fn a_feature_that_is_not_there_takes_the_previous_value() {
+        let mut config = Config::default();
+        config.input.missing = crate::config::Fill::Previous;
+        let policy = Policy { keeps_last: Policy::new(&config, &[]).keeps_last, ..policy() };
+        let gap = |i: u32| {
+            let mut scored = scored(i, 0.0, None);
+            scored.reading.filled = vec![Filled { feature: 1, gap: Gap::Missing, with: Filling::Previous }];
+            scored
+        };
+        let mut state = SeriesState::default();
+        let first = classify(&policy, &mut state, &gap(1), "m");
+        assert_eq!(first.findings[1], Finding::Unjudged, "nothing was there before");
+        classify(&policy, &mut state, &scored(2, 50.0, None), "m");
+        let mut state = SeriesState::decode(&state.encode()).expect("its own bytes");
+        let second = classify(&policy, &mut state, &gap(3), "m");
+        let Finding::Anomalous(margin, _) = second.findings[1] else { panic!("{:?}", second.findings) };
+        assert_eq!(margin.judged, 50.0);
+        let third = classify(&policy, &mut state, &gap(4), "m");
+        assert!(matches!(third.findings[1], Finding::Anomalous(..)), "a value stands until there is another");
+
+        let mut fired = SeriesState::default();
+        classify(&policy, &mut fired, &scored(1, 5.0, None), "m");
+        let mut constant = gap(2);
+        constant.reading.features[1] = 99.0;
+        constant.reading.filled[0].with = Filling::Constant;
+        let step = classify(&policy, &mut fired, &constant, "m").transitions.pop().expect("it fires");
+        let text = crate::message::text(&step);
+        assert!(text.contains("\n  b was missing: the constant set for that stands for it\n"), "{text}");
+        assert_eq!(PLAIN_VERSION, SeriesState::default().encode()[0], "who does not ask pays nothing");
     }
 
     #[test]

@@ -120,9 +120,10 @@ impl Config {
     /// The series' previous value is in its state, which `classify` has; an endpoint's rows are scored before.
     fn previous_problems(&self, problems: &mut Vec<String>) {
         for (key, fill) in self.input.fills() {
-            if fill == Fill::Previous {
+            if fill == Fill::Previous && self.model.kind == ModelKind::Endpoint {
                 problems.push(format!(
-                    "input.{key}: \"previous\" is not known when rows are scored; give a number, or \"reject\""
+                    "input.{key}: \"previous\" is not known when an endpoint is sent its rows; with \
+                     model.kind = \"endpoint\" give a number, or \"reject\""
                 ));
             }
         }

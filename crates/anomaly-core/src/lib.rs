@@ -22,6 +22,7 @@ pub mod exchange;
 pub mod fields;
 pub mod group;
 mod hash;
+pub mod last;
 pub mod message;
 pub mod names;
 pub mod position;

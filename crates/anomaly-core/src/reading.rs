@@ -86,6 +86,13 @@ pub struct Reading {
     pub position: Position,
 }
 
+impl Reading {
+    /// Whether the feature at `index` has a value, be it filled in.
+    pub fn has(&self, index: usize) -> bool {
+        !self.filled.iter().any(|filled| filled.feature as usize == index && filled.with == Filling::Unknown)
+    }
+}
+
 /// A feature that the record did not give, and what stands in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filled {
@@ -112,13 +119,13 @@ pub enum Gap {
 }
 
 impl Gap {
-    /// What was wrong, in a word or two: `missing`, `null`, `not finite`, `wrong width`.
+    /// What was wrong, in a word or two: `missing`, `null`, `not finite`, `cut short`.
     pub fn as_str(self) -> &'static str {
         match self {
             Gap::Missing => "missing",
             Gap::Null => "null",
             Gap::NotFinite => "not finite",
-            Gap::Width => "wrong width",
+            Gap::Width => "cut short",
         }
     }
 
@@ -140,6 +147,8 @@ pub enum Filling {
     Constant,
     /// The series' previous value; 0 until the state of the series, which alone knows it, has put it there.
     Previous,
+    /// Nothing, and 0 is written: the series has no previous value yet. Rules do not judge the feature.
+    Unknown,
 }
 
 /// A reading with its score.

@@ -108,7 +108,7 @@ impl Engine {
         &mut self,
         policy: &Policy,
         features: &[String],
-        reading: Reading,
+        mut reading: Reading,
     ) -> Result<Judged, Refusal> {
         let Engine { scoring, series: all, unordered } = self;
         if !all.contains_key(&reading.series) {
@@ -122,6 +122,10 @@ impl Engine {
                 return Err(Refusal::Features { series: reading.series, known });
             }
         };
+        series.state.fill(&mut reading);
+        if !matches!(scoring, Scoring::None) {
+            check_filled(features, &reading)?;
+        }
         let score = match (&*scoring, &mut series.detector) {
             (Scoring::Frozen(model), _) => model.score(&reading.features).map(Some).map_err(refused)?,
             (_, Some(forest)) => {
@@ -180,6 +184,17 @@ pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
     }
 }
 
+/// A detector takes all features or none: one that has no value, not even a previous one, ends it.
+fn check_filled(features: &[String], reading: &Reading) -> Result<(), Refusal> {
+    match reading.filled.iter().find(|filled| !reading.has(filled.feature as usize)) {
+        None => Ok(()),
+        Some(filled) => {
+            let name = features.get(filled.feature as usize).map_or("a feature", String::as_str);
+            Err(Refusal::Reading(filled.gap.reject(name)))
+        }
+    }
+}
+
 fn refused(error: InputError) -> Refusal {
     Refusal::Reading(match error {
         InputError::Width { expected, found } => Reject::Width { expected, found },
@@ -189,4 +204,41 @@ fn refused(error: InputError) -> Refusal {
             Reject::NotFinite { field: format!("feature {}", feature_idx + 1) }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anomaly_core::config::{Config, Fill, Input};
+    use anomaly_core::decode::Decoder;
+    use anomaly_core::position::{Position, Sequence};
+
+    #[test]
+    fn a_previous_value_is_filled_in_before_the_detector_sees_it() {
+        let input = Input {
+            series: "s".to_owned(),
+            features: vec!["/a".to_owned(), "/b".to_owned()],
+            null: Fill::Previous,
+            ..Input::default()
+        };
+        let decoder = Decoder::new(&input).expect("a valid input");
+        let config = Config { input, ..Config::default() };
+        let policy = Policy::new(&config, decoder.feature_names());
+        let mut engine = Engine::new(Scoring::Forest(ForestOptions::small()));
+        let mut judge = |number: u64, record: &str| {
+            let sequence = Sequence::from(number);
+            let position =
+                Position { partition: "f".to_owned(), sequence, sub: 0, arrived: Timestamp::default() };
+            let reading = decoder.json(record.as_bytes(), position).expect("a reading");
+            engine.judge(&policy, decoder.feature_names(), reading).map(|judged| judged.score)
+        };
+        let unknown = Refusal::Reading(Reject::Missing { field: "b".to_owned() });
+        assert_eq!(judge(1, r#"{"a":1,"b":null}"#), Err(unknown), "there is no value before the first");
+        for number in 2..200 {
+            judge(number, &format!("{{\"a\":1,\"b\":{}}}", 5 + number % 2)).expect("a whole reading");
+        }
+        let filled = judge(200, r#"{"a":1,"b":null}"#).expect("filled in").expect("a score");
+        let zero = judge(201, r#"{"a":1,"b":0}"#).expect("a whole reading").expect("a score");
+        assert!(filled < zero, "{filled} is usual, {zero} is not");
+    }
 }

@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::fields::Found;
 use crate::records::Records;
 
-use super::Role;
 use super::scan::{Limits, Scanner};
 
 /// One entry in so many is looked at.
@@ -68,16 +66,17 @@ impl Shape {
     }
 
     /// The shape of a row; without names there is none.
-    pub(super) fn of_row(names: &[String], cells: &[&[u8]]) -> Shape {
+    pub(super) fn of_row<'c>(names: &[Vec<u8>], cells: impl Iterator<Item = &'c [u8]>) -> Shape {
         let mut shape = Shape::default();
         for (name, cell) in names.iter().zip(cells) {
-            let cell = String::from_utf8_lossy(cell);
-            let kind = match super::understand(Role::Feature, Some(&cell)) {
-                Found::Number(_) => Kind::Number,
-                Found::Text(_) => Kind::Text,
-                _ => Kind::Null,
+            let kind = match std::str::from_utf8(cell).map(str::trim) {
+                Ok("") => Kind::Null,
+                Ok(text) if text.parse::<f64>().is_ok() => Kind::Number,
+                _ => Kind::Text,
             };
-            shape.push(name, kind);
+            if let Ok(name) = std::str::from_utf8(name) {
+                shape.push(name, kind);
+            }
         }
         shape
     }

@@ -629,7 +629,7 @@ fn features_that_are_not_there_are_filled_in_as_the_user_says() {
         vectors.as_bytes(),
         expect![[r#"
         0 x 1000 [1.0, 3.0]
-        1 x 1000 [1.0, 0.0] [1: wrong width -> Constant]
+        1 x 1000 [1.0, 0.0] [1: cut short -> Constant]
         2 missing: v/0 is missing; "{\"id\":\"x\",\"ts\":1,\"v\":7}""#]],
     );
     let padded = Input { width: Fill::Constant(0.0), ..input() };
@@ -637,7 +637,7 @@ fn features_that_are_not_there_are_filled_in_as_the_user_says() {
         &padded,
         b"id,ts,a,b\nx,1,1\nx,2,1,2,3\nx,3,1,2",
         expect![[r#"
-        0 x 1000 [1.0, 0.0] [1: wrong width -> Constant]
+        0 x 1000 [1.0, 0.0] [1: cut short -> Constant]
         1 x 2000 [1.0, 2.0]
         2 x 3000 [1.0, 2.0]"#]],
     );
@@ -646,7 +646,7 @@ fn features_that_are_not_there_are_filled_in_as_the_user_says() {
         b"1,2,3\n2,4",
         expect![[r#"
         0 web 1000 [2.0, 3.0]
-        1 web 2000 [4.0, 0.0] [1: wrong width -> Previous]"#]],
+        1 web 2000 [4.0, 0.0] [1: cut short -> Previous]"#]],
     );
 }
 

@@ -39,8 +39,7 @@ pub(super) fn read(text: &[u8], taking: &mut Taking<'_, '_>) {
             Ok(found) => taking.reading(&found),
         };
         if taking.records.is_sample_due() && !row.is_too_wide {
-            let cells: Vec<&[u8]> = rows.cells(&row).collect();
-            taking.records.note(Shape::of_row(&header.names, &cells));
+            taking.records.note(Shape::of_row(&header.names, rows.cells(&row)));
         }
         match outcome {
             Ok(reading) => taking.take(Ok(reading), &[]),
@@ -80,8 +79,8 @@ fn delimiter_of(decoder: &Decoder, text: &[u8]) -> u8 {
     set.unwrap_or_else(|| delimiter(text.split(|byte| *byte == b'\n').next().unwrap_or_default()))
 }
 
-fn trimmed(cell: &[u8]) -> String {
-    String::from_utf8_lossy(cell.trim_ascii()).into_owned()
+fn trimmed(cell: &[u8]) -> Vec<u8> {
+    cell.trim_ascii().to_vec()
 }
 
 fn too_wide(decoder: &Decoder) -> Reject {
@@ -92,7 +91,7 @@ fn too_wide(decoder: &Decoder) -> Reject {
 #[derive(Default)]
 struct Header<'t> {
     bytes: &'t [u8],
-    names: Vec<String>,
+    names: Vec<Vec<u8>>,
 }
 
 impl Header<'_> {
@@ -117,7 +116,7 @@ impl Places {
         let has_header = decoder.has_header;
         let place = |name: &String| match decoder.by_position {
             true => name.parse().ok(),
-            false => header.names.iter().rposition(|column| column == name),
+            false => header.names.iter().rposition(|column| column == name.as_bytes()),
         };
         let columns: Vec<Option<usize>> = decoder.names.iter().map(place).collect();
         let least = columns.iter().flatten().max().map_or(0, |last| last + 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anomaly_core::alert::{Step, Transition};
 use anomaly_core::classify::Policy;
-use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule, Source, SourceKind};
+use anomaly_core::config::{Clear, Config, EventTime, MOfN, Method, On, Rule, Source, SourceKind};
 use anomaly_core::group::Groups;
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, Scored, SeriesId};
@@ -197,11 +197,13 @@ async fn a_crash_anywhere_adds_nothing() {
         let tables = MemoryTables::default();
         judge(&tables, both(1..=2)).await;
         judge(&tables, both(13..=20)).await;
+        // Late readings were judged before, and these go on where they stopped.
+        judge(&tables, both(3..=4)).await;
         tables
     };
     let undisturbed = prepared().await;
     let outcome = judge(&undisturbed, both(1..=26)).await;
-    assert_eq!(fates(outcome), (6, 10, 10));
+    assert_eq!(fates(outcome), (6, 12, 8));
     assert!(told(&undisturbed).len() >= 4, "{:?}", told(&undisturbed));
 
     let mut calls = 0;
@@ -309,7 +311,11 @@ async fn a_reshard_keeps_the_order_of_a_series() {
         chunk_of("s/1", rows.collect())
     };
     let in_order = MemoryTables::default();
-    for chunk in [parent(1..=3), parent(4..=5), child(5..=6), child(7..=9)] {
+    for chunk in [parent(1..=3), parent(4..=5), child(5..=5)] {
+        assert_eq!(fates(judge(&in_order, chunk.clone()).await), (chunk.rows.len(), 0, 0));
+    }
+    assert_eq!(fates(judge(&in_order, parent(4..=5)).await), (0, 2, 0), "as old as the child's, and known");
+    for chunk in [child(6..=6), child(7..=9)] {
         assert_eq!(fates(judge(&in_order, chunk.clone()).await), (chunk.rows.len(), 0, 0));
     }
     assert_eq!(told(&in_order), [(5, Step::Fired, None), (9, Step::Resolved, None)]);
@@ -379,6 +385,22 @@ async fn without_order_readings_are_known_one_by_one() {
     assert_eq!(fates(judge_by(&policy, &tables, some(&[8, 9]), 0).await), (0, 0, 2));
     assert_eq!(fates(judge_by(&policy, &tables, some(&[9, 8, 7]), 0).await), (0, 3, 0));
     assert_eq!(tables.state(&series("a")), state);
+}
+
+/// By event time, readings wait for those that may come before them. Before late ones nothing comes any more.
+#[tokio::test]
+async fn late_readings_wait_for_nothing() {
+    let mut config = config();
+    config.input.event_time =
+        Some(EventTime { out_of_order: Duration::from_secs(5), ..EventTime::default() });
+    let policy = Policy::new(&config, &["v".to_owned()]);
+    let tables = MemoryTables::default();
+    let first = judge_by(&policy, &tables, chunk(101..=110), 0).await;
+    assert_eq!((first.held, first.released), (10, 5));
+    let late = judge_by(&policy, &tables, chunk(1..=8), 0).await;
+    assert_eq!((late.late, late.held, late.released, late.judged), (8, 8, 8, 8));
+    assert_eq!(told(&tables).len(), 1);
+    assert_eq!(fates(judge_by(&policy, &tables, chunk(1..=8), 0).await), (0, 8, 0));
 }
 
 /// Rejects that are put in again are some of many: those between two of them are news when they come.

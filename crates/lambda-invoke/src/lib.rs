@@ -30,12 +30,14 @@ pub async fn handle<S: Scorer, T: Timer, W: Windows>(
     event: &str,
     now: Timestamp,
 ) -> Result<Reply, EventError> {
-    let batch = intake.read(event, now)?;
+    let mut batch = intake.read(event, now)?;
     batch.partitions.iter().for_each(log_rejects);
     let (mut total, mut chunks, mut resume_at) = (Tally::default(), 0, Vec::new());
-    for Partition { name, records, .. } in &batch.partitions {
+    let is_worth_going_on = batch.is_worth_going_on();
+    for partition in &mut batch.partitions {
+        let Partition { name, records, .. } = partition;
         // What comes again in any case is not tried.
-        if resume_at.iter().any(Option::is_some) && !batch.is_worth_going_on() {
+        if resume_at.iter().any(Option::is_some) && !is_worth_going_on {
             let received = records.len();
             total = add(total, Tally { received, again: received, ..Tally::default() });
             resume_at.push(Some(0));
@@ -44,6 +46,7 @@ pub async fn handle<S: Scorer, T: Timer, W: Windows>(
         let Invoked { tally, resume_at: at, chunks: sent, refused, fault } =
             invoke(turn, queue, name, records).await;
         refused.iter().for_each(log_reject);
+        refused.into_iter().for_each(|reject| partition.refuse(reject));
         fault.iter().for_each(log_fault);
         total = add(total, tally);
         chunks += sent;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anomaly_aws::event::EventError;
-use anomaly_aws::source::{Batch, Intake, Reply};
+use anomaly_aws::source::{Batch, Intake, Outcome, Reply};
 use anomaly_core::config::Config;
 use anomaly_core::decode::Decoder;
 use anomaly_core::records::Decoded;
@@ -13,8 +13,9 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, SkippingTimer, SumScorer};
+use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{Driver, Limits, RetryPolicy};
-use anomaly_pipeline::ports::{Queue, Scorer};
+use anomaly_pipeline::ports::{Answer, Queue, Scorer};
 
 macro_rules! events {
     ($($name:literal),* $(,)?) => {
@@ -175,4 +176,37 @@ async fn one_partition_does_not_hold_up_another() {
             chunks.iter().flat_map(|chunk| &chunk.rows).map(|row| row.series.as_str()).collect();
         assert_eq!(series.into_iter().collect::<Vec<_>>(), [expected], "{name}");
     }
+}
+
+/// A model that will not have the latency 6.1 ms.
+struct Picky;
+
+impl Scorer for Picky {
+    fn model(&self) -> &str {
+        "picky"
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
+        match rows.iter().any(|row| row[0] == 6.1) {
+            true => Err(Fault::refused("ask", "ModelError: not 6.1")),
+            false => SumScorer.score(rows).await,
+        }
+    }
+}
+
+/// What the model refuses is known after the record was read, and told all the same.
+#[tokio::test]
+async fn a_reading_that_the_model_refuses_counts_as_at_fault() {
+    let firehose = include_str!("../../../events/firehose.json");
+    let Ok(Reply::Transformed(reply)) = run(Picky, &MemoryQueue::default(), firehose).await else {
+        panic!("a reply to Firehose");
+    };
+    let results: Vec<bool> = reply.records.iter().map(|record| record.result == Outcome::Ok).collect();
+    assert_eq!(results, [true, false, false, false, false], "6.1 is in the second and in the last");
+    let http = include_str!("../../../events/http.json").replace("6.0", "6.1");
+    let Ok(Reply::Http(reply)) = run(Picky, &MemoryQueue::default(), &http).await else {
+        panic!("a reply to HTTP");
+    };
+    assert_eq!(reply.status_code, 400);
+    assert_eq!(reply.body, r#"{"error":"the model refuses it: ModelError: not 6.1"}"#);
 }

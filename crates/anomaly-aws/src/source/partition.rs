@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use anomaly_core::decode::Decoder;
 use anomaly_core::position::{Position, Sequence};
+use anomaly_core::reading::Reading;
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
@@ -86,6 +87,19 @@ impl<'a> Partition<'a> {
     pub(crate) fn reject(&mut self, reject: RejectV1, name: Option<Cow<'a, str>>) {
         self.records.push(Decoded::Rejected(Box::new(reject)));
         self.names.push(name);
+    }
+
+    /// The reading at the position of `reject` turned out to be at fault.
+    pub fn refuse(&mut self, reject: RejectV1) {
+        let is_it = |entry: &Decoded| match entry {
+            Decoded::Reading(Reading { position, .. }) => {
+                position.sub == reject.sub && position.sequence == reject.sequence
+            }
+            Decoded::Rejected(_) => false,
+        };
+        if let Some(entry) = self.records.entries().iter().position(is_it) {
+            self.records.reject(entry, Box::new(reject));
+        }
     }
 
     /// Adds a record whose envelope `raw` is broken, `why` says how. One without a `sequence` number gets

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anomaly_core::alert::{Step, Transition};
 use anomaly_core::config::Severity;
+use anomaly_core::event_time::Untimeliness;
 use anomaly_core::message;
 use anomaly_core::wire::{self, TransitionV1};
 use anomaly_local::detect::{Summary, Watcher};
@@ -138,6 +139,12 @@ fn lines(summary: &Summary, took: Duration) -> Vec<String> {
     }
     if *unordered > 0 {
         lines.push(format!("  {} with a time before the one before", count(*unordered, "reading")));
+    }
+    let Untimeliness { early, late, out_of_order } = summary.untimely;
+    if early + late + out_of_order > 0 {
+        lines.push(format!(
+            "  moved or dropped by event time: {out_of_order} out of order, {late} late, {early} early"
+        ));
     }
     if !summary.problems.is_empty() {
         lines.push(format!("  {} could not be read", count(summary.problems.len() as u64, "input")));

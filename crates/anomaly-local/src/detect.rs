@@ -1,6 +1,7 @@
 //! `detect`: inputs in, alerts out. Reads, scores, judges and writes row by row, and leaves a state to carry on.
 
 mod run;
+pub(crate) mod waiting;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anomaly_core::alert::Transition;
 use anomaly_core::config::Config;
+use anomaly_core::event_time::Untimeliness;
 use anomaly_detect::{Model, OptionsError};
 
 use crate::input::{InputError, Rows, Source, Stop};
@@ -67,6 +69,8 @@ pub struct Summary {
     pub rejects: BTreeMap<&'static str, Rejects>,
     /// Readings that came out of the order of their times.
     pub unordered: u64,
+    /// Readings that were moved or dropped because of their time; all 0 without `[input.event_time]`.
+    pub untimely: Untimeliness,
     /// What could not be read.
     pub problems: Vec<InputError>,
     /// Whether it was told to stop before the end.

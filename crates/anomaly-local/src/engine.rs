@@ -1,12 +1,16 @@
-//! All series of a run: each reading is scored, learned from and judged, in that order.
+//! All series of a run: each reading is scored, learned from and judged, in that order; by event time, if the
+//! configuration says so, and then a reading may have to wait.
 
 use std::collections::HashMap;
 
-use anomaly_core::classify::{Judgement, Policy, SeriesState, classify};
-use anomaly_core::config::{self, ModelKind};
+use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
+use anomaly_core::config::{self, EventTime, ModelKind};
+use anomaly_core::event_time::{Placement, Released, Untimeliness};
+use anomaly_core::position::Position;
 use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
+use anomaly_core::wire::{self, RejectV1, RowV1};
 use anomaly_detect::{Detector, Forest, ForestOptions, InputError, Model, OptionsError};
 
 /// The most series of a run: a column of ever new names (a request id taken for a series) must not fill the
@@ -80,6 +84,24 @@ pub(crate) struct Engine {
     pub(crate) series: HashMap<SeriesId, Series>,
     /// Readings whose time lies before the one before them, of the same series.
     pub(crate) unordered: u64,
+    /// Readings that were moved or dropped because of their time.
+    pub(crate) untimely: Untimeliness,
+}
+
+/// What came of a reading's arrival.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Why the reading is not judged at all, if its time is the reason.
+    pub(crate) dropped: Option<Reject>,
+    /// What was judged, in order: the reading itself, or the ones that waited; or none.
+    pub(crate) ready: Vec<Ready>,
+}
+
+/// A reading that was judged, or turned out to be at fault.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) position: Position,
+    pub(crate) outcome: Result<Judged, Box<RejectV1>>,
 }
 
 /// What came of a reading.
@@ -100,17 +122,18 @@ pub(crate) enum Refusal {
 
 impl Engine {
     pub(crate) fn new(scoring: Scoring) -> Self {
-        Engine { scoring, series: HashMap::new(), unordered: 0 }
+        Engine { scoring, series: HashMap::new(), unordered: 0, untimely: Untimeliness::default() }
     }
 
-    /// Scores `reading`, learns from it and judges it. A refused reading changes nothing.
-    pub(crate) fn judge(
+    /// Takes `reading` in: scores it, learns from it and judges it, or has it wait and does so with those whose
+    /// time has come. A refused reading changes nothing.
+    pub(crate) fn take_in(
         &mut self,
         policy: &Policy,
         features: &[String],
-        mut reading: Reading,
-    ) -> Result<Judged, Refusal> {
-        let Engine { scoring, series: all, unordered } = self;
+        reading: Reading,
+    ) -> Result<Taken, Refusal> {
+        let Engine { scoring, series: all, unordered, untimely } = self;
         if !all.contains_key(&reading.series) {
             let begun = begin(scoring, all.len(), features, &reading)?;
             all.insert(reading.series.clone(), begun);
@@ -122,24 +145,40 @@ impl Engine {
                 return Err(Refusal::Features { series: reading.series, known });
             }
         };
-        series.state.fill(&mut reading);
-        if !matches!(scoring, Scoring::None) {
-            check_filled(features, &reading)?;
+        match policy.event_time() {
+            None => series.take_in(scoring, policy, reading, unordered),
+            Some(event_time) => Ok(series.take_in_by_time(scoring, policy, event_time, reading, untimely)),
         }
-        let score = match (&*scoring, &mut series.detector) {
-            (Scoring::Frozen(model), _) => model.score(&reading.features).map(Some).map_err(refused)?,
-            (_, Some(forest)) => {
-                let score = forest.score(&reading.features).map_err(refused)?;
-                forest.learn(&reading.features).map_err(refused)?;
-                score
-            }
-            (_, None) => None,
-        };
-        *unordered += u64::from(reading.at < series.last_at);
-        series.last_at = reading.at;
-        let scored = Scored { reading, score };
-        let judgement = classify(policy, &mut series.state, &scored, scoring.name());
-        Ok(Judged { score, judgement })
+    }
+
+    /// Judges all readings that wait, of all series or of `only` one, in the order of their times: nothing comes
+    /// any more. `policy` gives the rules over features of these names.
+    pub(crate) fn flush(
+        &mut self,
+        only: Option<&SeriesId>,
+        policy: impl Fn(&[String]) -> Policy,
+    ) -> Vec<Ready> {
+        let Engine { scoring, series: all, .. } = self;
+        let mut waiting: Vec<_> = all
+            .iter_mut()
+            .filter(|(name, series)| {
+                only.is_none_or(|only| only == *name) && series.state.hold().is_some_and(|h| !h.is_empty())
+            })
+            .collect();
+        waiting.sort_unstable_by_key(|(name, _)| *name);
+        let mut ready = Vec::new();
+        for (name, series) in waiting {
+            let policy = policy(&series.features);
+            let released = series.state.flush(name, Timestamp::LAST);
+            let judged = released.into_iter().map(|released| {
+                let at = released.scored.reading.at;
+                (at, series.release(scoring, &policy, released))
+            });
+            ready.extend(judged);
+        }
+        // Stable: what is of one series is in order already.
+        ready.sort_by_key(|(at, _)| *at);
+        ready.into_iter().map(|(_, ready)| ready).collect()
     }
 
     /// Whether some series have a small forest, to save memory.
@@ -151,6 +190,92 @@ impl Engine {
     pub(crate) fn firing(&self) -> usize {
         let open = |s: &Series| s.state.watches().filter(|(_, watch)| watch.open().is_some()).count();
         self.series.values().map(open).sum()
+    }
+}
+
+impl Series {
+    fn take_in(
+        &mut self,
+        scoring: &Scoring,
+        policy: &Policy,
+        mut reading: Reading,
+        unordered: &mut u64,
+    ) -> Result<Taken, Refusal> {
+        // What waited before the configuration stopped asking for it.
+        let released = self.state.end_hold(&reading.series).into_iter();
+        let mut ready: Vec<Ready> = released.map(|one| self.release(scoring, policy, one)).collect();
+        let score = self.score(scoring, &mut reading)?;
+        let (at, position) = (reading.at, reading.position.clone());
+        *unordered += u64::from(at < self.last_at);
+        self.last_at = at;
+        let judgement = classify(policy, &mut self.state, &Scored { reading, score }, scoring.name());
+        ready.push(Ready { position, outcome: Ok(Judged { score, judgement }) });
+        Ok(Taken { dropped: None, ready })
+    }
+
+    fn take_in_by_time(
+        &mut self,
+        scoring: &Scoring,
+        policy: &Policy,
+        event_time: &EventTime,
+        reading: Reading,
+        untimely: &mut Untimeliness,
+    ) -> Taken {
+        // It is scored once its time has come: what learns must see the readings in order.
+        let scored = Scored { reading, score: None };
+        let admission = self.state.admit(event_time, scored, scoring.name());
+        untimely.count(&admission.placement);
+        let dropped = match admission.placement {
+            Placement::Placed { .. } => None,
+            Placement::Dropped(reject) => Some(reject),
+        };
+        let ready = admission.released.into_iter().map(|one| self.release(scoring, policy, one)).collect();
+        Taken { dropped, ready }
+    }
+
+    /// Judges a reading that waited.
+    fn release(
+        &mut self,
+        scoring: &Scoring,
+        policy: &Policy,
+        Released { mut scored, model }: Released,
+    ) -> Ready {
+        let position = scored.reading.position.clone();
+        scored.score = match self.score(scoring, &mut scored.reading) {
+            Ok(score) => score,
+            Err(reject) => return Ready { outcome: Err(Box::new(rejected(reject, &scored))), position },
+        };
+        self.last_at = scored.reading.at;
+        let judgement = judge(policy, &mut self.state, &scored, &model);
+        Ready { position, outcome: Ok(Judged { score: scored.score, judgement }) }
+    }
+
+    /// The score of `reading`, with its gaps filled in; the series has learned from it then.
+    fn score(&mut self, scoring: &Scoring, reading: &mut Reading) -> Result<Option<f64>, Reject> {
+        self.state.fill(reading);
+        if !matches!(scoring, Scoring::None) {
+            check_filled(&self.features, reading)?;
+        }
+        match (scoring, &mut self.detector) {
+            (Scoring::Frozen(model), _) => model.score(&reading.features).map(Some).map_err(refused),
+            (_, Some(forest)) => {
+                let score = forest.score(&reading.features).map_err(refused)?;
+                forest.learn(&reading.features).map_err(refused)?;
+                Ok(score)
+            }
+            (_, None) => Ok(None),
+        }
+    }
+}
+
+/// The row's bytes are gone by now: what is kept is the reading.
+fn rejected(reject: Reject, scored: &Scored) -> RejectV1 {
+    RejectV1::new(reject, &scored.reading.position, wire::write(&RowV1::new(scored)).as_bytes())
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Refusal::Reading(reject)
     }
 }
 
@@ -185,25 +310,25 @@ pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
 }
 
 /// A detector takes all features or none: one that has no value, not even a previous one, ends it.
-fn check_filled(features: &[String], reading: &Reading) -> Result<(), Refusal> {
+fn check_filled(features: &[String], reading: &Reading) -> Result<(), Reject> {
     match reading.filled.iter().find(|filled| !reading.has(filled.feature as usize)) {
         None => Ok(()),
         Some(filled) => {
             let name = features.get(filled.feature as usize).map_or("a feature", String::as_str);
-            Err(Refusal::Reading(filled.gap.reject(name)))
+            Err(filled.gap.reject(name))
         }
     }
 }
 
-fn refused(error: InputError) -> Refusal {
-    Refusal::Reading(match error {
+fn refused(error: InputError) -> Reject {
+    match error {
         InputError::Width { expected, found } => Reject::Width { expected, found },
         InputError::TooWide { found, limit } => Reject::Width { expected: limit, found },
         InputError::Empty => Reject::Width { expected: 1, found: 0 },
         InputError::NotFinite { feature_idx, .. } => {
             Reject::NotFinite { field: format!("feature {}", feature_idx + 1) }
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +355,9 @@ mod tests {
             let position =
                 Position { partition: "f".to_owned(), sequence, sub: 0, arrived: Timestamp::default() };
             let reading = decoder.json(record.as_bytes(), position).expect("a reading");
-            engine.judge(&policy, decoder.feature_names(), reading).map(|judged| judged.score)
+            let taken = engine.take_in(&policy, decoder.feature_names(), reading)?;
+            let scores = taken.ready.into_iter().flat_map(|ready| ready.outcome).map(|judged| judged.score);
+            Ok(scores.last().flatten())
         };
         let unknown = Refusal::Reading(Reject::Missing { field: "b".to_owned() });
         assert_eq!(judge(1, r#"{"a":1,"b":null}"#), Err(unknown), "there is no value before the first");

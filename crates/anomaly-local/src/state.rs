@@ -1,5 +1,6 @@
 //! What a run leaves for the next one, in one folder: a lock, and one file that is replaced as a whole.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,12 +12,16 @@ use anomaly_detect::{Detector, Forest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::detect::waiting::Waiting;
 use crate::engine::{Engine, Scoring, Series};
 use crate::input::Mark;
 
-/// What the file begins with: a name, then the version that this build writes, which is the newest it reads.
+/// What the file begins with: a name, then a version.
 const MAGIC: &[u8] = b"anomaly-state";
-const VERSION: u8 = 1;
+/// The version without rows that wait.
+const PLAIN_VERSION: u8 = 1;
+/// The version with rows that wait, behind the series; the newest this build reads.
+const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 8;
 
 /// Why the state cannot be used.
@@ -80,6 +85,9 @@ pub(crate) struct Saved {
     pub(crate) outputs: Vec<(String, u64)>,
     /// Whether a pipe was being read: what it gave after this was saved does not come again.
     pub(crate) live: bool,
+    /// Rows whose verdict is not known yet, by the name of their input; written only if there are any.
+    #[serde(skip)]
+    pub(crate) waiting: BTreeMap<String, Waiting>,
 }
 
 /// How far a file was read.
@@ -164,8 +172,9 @@ impl StateDir {
         };
         let bytes = file.metadata().map_err(fail)?.len();
         let mut sealed = Sealed { inner: BufReader::new(file), hasher: Sha256::new(), left: bytes };
-        match sealed.begin().map_err(damaged)? {
-            VERSION => {}
+        let version = sealed.begin().map_err(damaged)?;
+        match version {
+            PLAIN_VERSION..=VERSION => {}
             version if version > VERSION => return Err(StateError::Newer { path, version }),
             version => return Err(damaged(format!("it has version {version}, which never was"))),
         }
@@ -179,6 +188,9 @@ impl StateDir {
             let (name, series) = series.restore(&engine.scoring).map_err(damaged)?;
             engine.series.insert(name, series);
         }
+        if version > PLAIN_VERSION {
+            saved.waiting = sealed.part().map_err(damaged)?;
+        }
         sealed.end().map_err(damaged)?;
         saved.inputs.retain(|input| Path::new(&input.path).exists());
         Ok(saved)
@@ -190,20 +202,26 @@ impl StateDir {
         saved.series = engine.series.len() as u64;
         let mut series: Vec<_> = engine.series.iter().collect();
         series.sort_unstable_by_key(|(name, _)| *name);
-        self.replace(|sealed| {
+        let version = if saved.waiting.is_empty() { PLAIN_VERSION } else { VERSION };
+        self.replace(version, |sealed| {
             sealed.part(saved)?;
             // One at a time: together they may fill the memory.
-            series.iter().try_for_each(|(name, series)| sealed.part(&SavedSeries::of(name, series)))
+            series.iter().try_for_each(|(name, series)| sealed.part(&SavedSeries::of(name, series)))?;
+            if version > PLAIN_VERSION { sealed.part(&saved.waiting) } else { Ok(()) }
         })
         .map_err(|source| StateError::Io { path: self.file(), verb: "written", source })
     }
 
-    fn replace(&self, write: impl FnOnce(&mut Sealed<BufWriter<File>>) -> io::Result<()>) -> io::Result<()> {
+    fn replace(
+        &self,
+        version: u8,
+        write: impl FnOnce(&mut Sealed<BufWriter<File>>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let new = self.folder.join("state.new");
         let mut sealed =
             Sealed { inner: BufWriter::new(File::create(&new)?), hasher: Sha256::new(), left: 0 };
         sealed.inner.write_all(MAGIC)?;
-        sealed.inner.write_all(&[VERSION])?;
+        sealed.inner.write_all(&[version])?;
         write(&mut sealed)?;
         let checksum = sealed.hasher.finalize();
         sealed.inner.write_all(&checksum[..CHECKSUM_BYTES])?;
@@ -296,6 +314,7 @@ impl SavedSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::waiting::Line;
 
     fn folder() -> (tempfile::TempDir, StateDir) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -314,6 +333,12 @@ mod tests {
         let mut saved = Saved { live: true, outputs: vec![("a".to_owned(), 7)], ..Saved::default() };
         state.save(&mut saved, &engine()).expect("written");
         assert_eq!(state.load(&mut engine()).expect("its own"), saved);
+        assert_eq!(fs::read(state.file()).expect("there")[MAGIC.len()], PLAIN_VERSION);
+        let mut waiting = Waiting::default();
+        waiting.push(Line::new(7, "noon".to_owned(), "1.5".to_owned(), None));
+        saved.waiting.insert("a.csv".to_owned(), waiting);
+        state.save(&mut saved, &engine()).expect("written");
+        assert_eq!(state.load(&mut engine()).expect("its own"), saved);
     }
 
     #[test]
@@ -327,10 +352,10 @@ mod tests {
             state.load(&mut engine()).map_err(|e| e.to_string().replace(&*file.to_string_lossy(), "F"))
         };
         let mut newer = good.clone();
-        newer[MAGIC.len()] = 2;
+        newer[MAGIC.len()] = VERSION + 1;
         assert_eq!(
             said(&newer).expect_err("newer"),
-            "the state in F has version 2, this release reads up to 1\n\
+            "the state in F has version 3, this release reads up to 2\n\
              hint: use the release that wrote it, or another --state folder to learn anew"
         );
         let mut flipped = good.clone();

@@ -1,6 +1,7 @@
 //! `anomaly detect` as people run it: command lines in, stdout, stderr, files and exit codes out.
 
 mod bad_input;
+mod event_time;
 mod files;
 mod rules;
 mod state;

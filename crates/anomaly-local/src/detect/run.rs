@@ -1,5 +1,6 @@
 //! One run: the loop over inputs and rows, and what is written down on the way.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,13 +9,15 @@ use anomaly_core::alert::{Step, Transition};
 use anomaly_core::classify::Policy;
 use anomaly_core::config::{Config, Input};
 use anomaly_core::fields::pointer;
+use anomaly_core::reading::SeriesId;
 use anomaly_core::reject::Reject;
 use anomaly_core::rule::Finding;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 
+use super::waiting::{Line, Verdict, Waiting};
 use super::{DetectError, Options, Rejects, Summary, Watcher};
-use crate::engine::{self, Engine, Judged, Refusal, SERIES_FULL_MAX, Scoring};
+use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring, Taken};
 use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
 use crate::state::{Saved, SavedInput, StateDir};
@@ -27,6 +30,10 @@ const SAVE_LIVE_AFTER: Duration = Duration::from_secs(5);
 const SAVE_SHARE: u32 = 10;
 /// How long an alert may be held up by saving a state first.
 const SAVE_AT_ONCE_MAX: Duration = Duration::from_millis(200);
+
+/// The most rows of an input that may wait for a verdict, with those behind them. A series for which more would
+/// wait is taken to have fallen silent.
+const WAITING_MAX: usize = 500_000;
 
 /// Why one input is left.
 pub(super) enum Left {
@@ -71,6 +78,8 @@ pub(super) struct Run<'r> {
     rejects: Option<Output>,
     state: Option<StateDir>,
     saved: Saved,
+    /// Rows that wait, by the name of their input.
+    waiting: BTreeMap<String, Waiting>,
     saved_at: Instant,
     save_took: Duration,
     rows_since_save: u64,
@@ -104,6 +113,7 @@ impl<'r> Run<'r> {
             path.as_deref().map(|path| Output::open(path, begin(&saved, path))).transpose()
         };
         let (alerts, rejects) = (open(&options.alerts)?, open(&options.rejects)?);
+        let waiting = saved.waiting.clone();
         Ok(Run {
             config: options.config,
             engine,
@@ -111,6 +121,7 @@ impl<'r> Run<'r> {
             rejects,
             state,
             saved,
+            waiting,
             saved_at: Instant::now(),
             save_took: Duration::ZERO,
             rows_since_save: 0,
@@ -138,6 +149,9 @@ impl<'r> Run<'r> {
         if let Some(path) = scores {
             let begin = if resumed || rows.is_live() { begin(&self.saved, path) } else { Begin::New };
             reader.scores = Some(Output::open_scores(path, begin)?);
+        }
+        if !resumed {
+            self.begin_anew(&mut reader)?;
         }
         let mut keeper =
             Keeper { path: absolute(source), given, completed: rows.input().clone(), mark: None };
@@ -177,8 +191,11 @@ impl<'r> Run<'r> {
             }
             self.tell(&transitions)?;
         };
+        let goes_on = self.summary.stopped && self.state.is_some() && !reader.live;
+        let last = if goes_on { Vec::new() } else { self.release(&mut reader, None)? };
         self.note_down(&mut reader, &keeper)?;
-        self.save_if_due(&mut reader, &keeper, false)?;
+        self.save_if_due(&mut reader, &keeper, !last.is_empty())?;
+        self.tell(&last)?;
         ended?;
         if let (Some(first), 0, None) = (&reader.first_reject, reader.readings, &held)
             && !resumed
@@ -244,16 +261,20 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// Judges one row, and writes what came of it to the files. Gives back the steps that alerts took.
+    /// Takes one row in, and writes what came of it to the files. Gives back the steps that alerts took.
     fn row(&mut self, reader: &mut Reader, row: Row) -> Result<Vec<Transition>, Left> {
         self.rows_since_save += 1;
         let Row { number, timestamp, value, outcome, bytes, .. } = row;
-        let judged = match outcome {
+        let waits = reader.policy.event_time().is_some();
+        let series = outcome.as_ref().ok().filter(|_| waits).map(|reading| reading.series.clone());
+        self.waiting(&reader.name).push(Line::new(number, timestamp, value, series));
+        let (ready, rejected) = match outcome {
             Ok(reading) => {
                 let position = reading.position.clone();
-                match self.engine.judge(&reader.policy, &reader.features, reading) {
-                    Ok(judged) => Ok(judged),
-                    Err(Refusal::Reading(reject)) => Err(RejectV1::new(reject, &position, &bytes)),
+                let reject = |reject| RejectV1::new(reject, &position, &bytes);
+                match self.engine.take_in(&reader.policy, &reader.features, reading) {
+                    Ok(Taken { dropped, ready }) => (ready, dropped.map(reject)),
+                    Err(Refusal::Reading(refused)) => (Vec::new(), Some(reject(refused))),
                     Err(Refusal::Features { series, known }) => {
                         let (known, there) = (known.join(", "), reader.features.join(", "));
                         let problem =
@@ -264,23 +285,71 @@ impl<'r> Run<'r> {
                     }
                 }
             }
-            Err(rejected) => Err(*rejected),
+            Err(rejected) => (Vec::new(), Some(*rejected)),
         };
-        match judged {
-            Ok(judged) => {
-                self.tell_of_small_forests(&reader.name);
-                reader.readings += 1;
-                self.summary.readings += 1;
-                self.write_score(reader, &timestamp, &value, Some(&judged))?;
-                self.write_alerts(&judged.judgement.transitions)?;
-                Ok(judged.judgement.transitions)
+        self.tell_of_small_forests(&reader.name);
+        if let Some(rejected) = rejected {
+            self.waiting(&reader.name).settle(number, Verdict::default());
+            self.reject(reader, number, &rejected)?;
+        }
+        let mut transitions = self.judged(reader, ready)?;
+        let waiting = self.waiting(&reader.name);
+        if waiting.len() > WAITING_MAX
+            && let Some(silent) = waiting.holder().cloned()
+        {
+            transitions.extend(self.release(reader, Some(&silent))?);
+        }
+        self.write_scores(reader)?;
+        Ok(transitions)
+    }
+
+    fn waiting(&mut self, input: &str) -> &mut Waiting {
+        self.waiting.entry(input.to_owned()).or_default()
+    }
+
+    /// Writes down what was judged. Gives back the steps that alerts took.
+    fn judged(&mut self, reader: &mut Reader, ready: Vec<Ready>) -> Result<Vec<Transition>, DetectError> {
+        let mut transitions = Vec::new();
+        for Ready { position, outcome } in ready {
+            // The number of the row, from which the sequence was made.
+            let number = position.sequence.as_str().parse().unwrap_or_default();
+            let verdict = outcome.as_ref().map(Verdict::of).unwrap_or_default();
+            if let Some(waiting) = self.waiting.get_mut(&position.partition) {
+                waiting.settle(number, verdict);
             }
-            Err(rejected) => {
-                self.write_score(reader, &timestamp, &value, None)?;
-                self.reject(reader, number, &rejected)?;
-                Ok(Vec::new())
+            match outcome {
+                Ok(judged) => {
+                    reader.readings += 1;
+                    self.summary.readings += 1;
+                    self.write_alerts(&judged.judgement.transitions)?;
+                    transitions.extend(judged.judgement.transitions);
+                }
+                Err(rejected) => self.reject(reader, number, &rejected)?,
             }
         }
+        Ok(transitions)
+    }
+
+    /// Judges all readings that wait, or those of one series: nothing comes after them.
+    fn release(
+        &mut self,
+        reader: &mut Reader,
+        only: Option<&SeriesId>,
+    ) -> Result<Vec<Transition>, DetectError> {
+        let config = &self.config;
+        let ready = self.engine.flush(only, |features| Policy::new(config, features));
+        let transitions = self.judged(reader, ready)?;
+        self.write_scores(reader)?;
+        Ok(transitions)
+    }
+
+    /// Lets go of what an earlier run left waiting of an input that does not go on where it stopped.
+    fn begin_anew(&mut self, reader: &mut Reader) -> Result<(), DetectError> {
+        if self.waiting.remove(&reader.name).is_some_and(|left| !left.is_empty()) {
+            let transitions = self.release(reader, None)?;
+            self.tell(&transitions)?;
+        }
+        Ok(())
     }
 
     fn tell_of_small_forests(&mut self, input: &str) {
@@ -293,24 +362,20 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn write_score(
-        &mut self,
-        reader: &mut Reader,
-        timestamp: &str,
-        value: &str,
-        judged: Option<&Judged>,
-    ) -> Result<(), DetectError> {
-        let Some(scores) = &mut reader.scores else { return Ok(()) };
-        let (anomaly_score, alert, score) = judged.map_or((0.0, false, None), |judged| {
-            let judgement = &judged.judgement;
-            let fired = judgement.transitions.iter().any(|t| t.step == Step::Fired);
-            (anomaly_score(judgement.findings.first()), fired, judged.score)
-        });
-        let score = score.map_or_else(String::new, |score| score.to_string());
-        let (timestamp, value) = (output::cell(timestamp), output::cell(value));
-        let line = format!("{timestamp},{value},{anomaly_score},{},{score}", u8::from(alert));
-        scores.line(&line)?;
-        if reader.live { scores.flush() } else { Ok(()) }
+    /// Writes the rows whose verdict is known, up to the first one whose verdict is not.
+    fn write_scores(&mut self, reader: &mut Reader) -> Result<(), DetectError> {
+        let Some(waiting) = self.waiting.get_mut(&reader.name) else { return Ok(()) };
+        while let Some((line, verdict)) = waiting.next() {
+            let Some(scores) = &mut reader.scores else { continue };
+            let Verdict { anomaly_score, fired, score } = verdict;
+            let score = score.map_or_else(String::new, |score| score.to_string());
+            let (timestamp, value) = (output::cell(&line.timestamp), output::cell(&line.value));
+            scores.line(&format!("{timestamp},{value},{anomaly_score},{},{score}", u8::from(fired)))?;
+        }
+        match &mut reader.scores {
+            Some(scores) if reader.live => scores.flush(),
+            _ => Ok(()),
+        }
     }
 
     fn write_alerts(&mut self, transitions: &[Transition]) -> Result<(), DetectError> {
@@ -388,6 +453,10 @@ impl<'r> Run<'r> {
                 mark: mark.clone(),
             });
         }
+        if self.state.is_some() {
+            let waiting = self.waiting.iter().filter(|(_, waiting)| !waiting.is_empty());
+            self.saved.waiting = waiting.map(|(name, rows)| (name.clone(), rows.clone())).collect();
+        }
         self.saved.live = reader.live;
         Ok(())
     }
@@ -415,7 +484,10 @@ impl<'r> Run<'r> {
                 break;
             }
             match self.row(&mut reader, row) {
-                Ok(transitions) => self.tell(&transitions)?,
+                Ok(mut transitions) => {
+                    transitions.extend(self.release(&mut reader, None)?);
+                    self.tell(&transitions)?;
+                }
                 Err(Left::Input(error)) => self.problem(error),
                 Err(Left::Run(error)) => return Err(error),
             }
@@ -424,6 +496,7 @@ impl<'r> Run<'r> {
         self.summary.series = self.engine.series.len();
         self.summary.firing = self.engine.firing();
         self.summary.unordered = self.engine.unordered;
+        self.summary.untimely = self.engine.untimely;
         Ok(self.summary)
     }
 }
@@ -435,6 +508,17 @@ struct Keeper {
     completed: Input,
     /// Behind the last row that was judged.
     mark: Option<Mark>,
+}
+
+impl Verdict {
+    fn of(judged: &Judged) -> Self {
+        let judgement = &judged.judgement;
+        Verdict {
+            anomaly_score: anomaly_score(judgement.findings.first()),
+            fired: judgement.transitions.iter().any(|t| t.step == Step::Fired),
+            score: judged.score,
+        }
+    }
 }
 
 /// The score for people: 0.5 is the boundary; 0 while there is nothing to judge by.

@@ -165,7 +165,7 @@ impl InvokeConfig {
             let config = config?;
             Some(InvokeConfig {
                 connection: connection?,
-                intake: Intake { decoder: decoder?, secrets: secrets? },
+                intake: Intake { secrets: secrets?, ..Intake::new(decoder?) },
                 limits: limits(&config),
                 endpoint: endpoint?,
                 shingle,

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "connect")]
 pub mod connect;
+pub mod drift;
 pub mod dynamodb;
 pub mod event;
 #[cfg(feature = "connect")]

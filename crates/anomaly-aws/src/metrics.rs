@@ -25,6 +25,13 @@ pub const WATERMARK_DELAY_SECONDS: &str = "WatermarkDelaySeconds";
 /// Records that could not be read as readings (Stream Analytics: Input Deserialization Errors).
 pub const INPUT_DESERIALIZATION_ERRORS: &str = "InputDeserializationErrors";
 
+/// Fields seen for the first time in a process, in a sample of the readings.
+pub const UNKNOWN_FIELDS: &str = "UnknownFields";
+/// Fields missing for the first time that every reading of the sample had before.
+pub const VANISHED_FIELDS: &str = "VanishedFields";
+/// Fields of another type than ever before.
+pub const RETYPED_FIELDS: &str = "RetypedFields";
+
 const DIMENSION: &str = "FunctionName";
 
 /// The function whose metrics these are; nothing is written before it is known.

@@ -28,6 +28,7 @@ pub use http::{HttpReply, Secrets};
 pub use partition::Partition;
 pub use reply::{OffsetFailure, OffsetResponse, RecordOffset, Reply};
 
+use crate::drift::DriftWatch;
 use crate::event::{BatchResponse, EventError, Object};
 use crate::kinesis;
 
@@ -43,6 +44,8 @@ pub struct Intake {
     pub decoder: Decoder,
     /// What opens the door to HTTP requests whose caller AWS has not checked; none: nothing does.
     pub secrets: Secrets,
+    /// What was seen of the records' fields.
+    pub drift: DriftWatch,
 }
 
 /// The records of an event, and how its source is answered.
@@ -77,7 +80,7 @@ enum Recall<'a> {
 impl Intake {
     /// Events whose records are decoded by `decoder`. No secret opens the door to HTTP requests.
     pub fn new(decoder: Decoder) -> Self {
-        Intake { decoder, secrets: Secrets::default() }
+        Intake { decoder, secrets: Secrets::default(), drift: DriftWatch::default() }
     }
 
     /// Reads `event`, whichever source it is of. `now` stands for times that records do not carry.

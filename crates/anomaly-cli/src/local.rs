@@ -99,7 +99,7 @@ async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<Re
     let config = config(&args.config)?;
     let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
     let secrets = args.secret.as_deref().map(Secrets::plain).unwrap_or_default();
-    let intake = Intake { decoder, secrets };
+    let intake = Intake { secrets, ..Intake::new(decoder) };
     let scorer = scorer(&config, args.model.as_deref())?;
     let driver = Driver::new(scorer, Monotonic::start(), limits(&config), clock::seed());
     Ok(lambda_invoke::handle(&driver.turn(TURN), told, &intake, event, clock::now()).await?)

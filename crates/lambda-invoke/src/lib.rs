@@ -5,6 +5,7 @@
 #[cfg(feature = "aws")]
 pub mod payload;
 
+use anomaly_aws::drift;
 use anomaly_aws::event::EventError;
 use anomaly_aws::source::{Batch, Intake, Partition, Reply};
 use anomaly_core::records::Decoded;
@@ -32,6 +33,7 @@ pub async fn handle<S: Scorer, T: Timer, W: Windows>(
 ) -> Result<Reply, EventError> {
     let mut batch = intake.read(event, now)?;
     batch.partitions.iter().for_each(log_rejects);
+    drift::tell(&intake.drift.compare(batch.partitions.iter().map(|partition| &partition.records)), now);
     let (mut total, mut chunks, mut resume_at) = (Tally::default(), 0, Vec::new());
     let is_worth_going_on = batch.is_worth_going_on();
     for partition in &mut batch.partitions {
@@ -117,9 +119,9 @@ fn log_rejects(partition: &Partition<'_>) {
 }
 
 fn log_reject(reject: &RejectV1) {
-    let reason = reject.reject.as_str();
+    let (reason, data_error) = (reject.reject.as_str(), reject.reject.data_error());
     let (partition, sequence, bytes) = (&reject.partition, reject.sequence.as_str(), reject.bytes);
-    tracing::warn!(reason, partition, sequence, bytes, "record rejected");
+    tracing::warn!(reason, data_error, partition, sequence, bytes, "record rejected");
 }
 
 /// One line a fault: an error if somebody must act, a warning if waiting may help.

@@ -6,6 +6,8 @@ use anomaly_aws::event::EventError;
 use anomaly_aws::source::{Intake, Reply};
 use anomaly_core::config::Config;
 use anomaly_core::decode::Decoder;
+use anomaly_core::position::{Position, Sequence};
+use anomaly_core::records::Records;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1};
 use anomaly_fakes::failing::{Failing, Failure};
@@ -63,6 +65,23 @@ async fn without_a_model_rows_have_no_score() {
     let response = run(None::<SumScorer>, &queue, KINESIS).await;
     assert_eq!(response, Ok(Reply::Items(Default::default())));
     assert!(chunks(&queue)[0].rows.iter().all(|row| row.score.is_none()));
+}
+
+#[tokio::test]
+async fn what_was_seen_of_the_fields_is_kept_from_batch_to_batch() {
+    let (queue, intake, driver) = (MemoryQueue::default(), intake(), driver(Some(SumScorer)));
+    let now = Timestamp::parse("2026-11-21T04:11:48Z").expect("a time");
+    let read = |record: &str| {
+        let mut records = Records::default();
+        let position =
+            Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived: now };
+        intake.decoder.record(record.as_bytes(), &position, &mut records);
+        records
+    };
+    handle(&driver.turn(MINUTE), &queue, &intake, KINESIS, now).await.expect("handled");
+    let drift = intake.drift.compare([&read(r#"{"no_such_field":1}"#)]);
+    assert_eq!((drift.unknown, drift.vanished > 0), (1, true), "{drift}");
+    assert!(intake.clone().drift.compare([&read(r#"{"no_such_field":1}"#)]).is_none(), "told once");
 }
 
 #[tokio::test]

@@ -108,11 +108,11 @@ struct Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drift {
     /// Fields seen for the first time, since the first shape.
-    pub unknown: u64,
+    pub unknown: usize,
     /// Fields missing for the first time, that every shape had before.
-    pub vanished: u64,
+    pub vanished: usize,
     /// Fields that hold something of another type than ever before.
-    pub retyped: u64,
+    pub retyped: usize,
     /// The first of them, as `new firmware2`, `gone firmware`, `retyped temperature`.
     pub named: Vec<String>,
 }
@@ -137,10 +137,11 @@ impl fmt::Display for Drift {
 }
 
 impl Schema {
-    /// What is new in the sample that `records` hold; it is remembered, and not new the next time.
-    pub fn compare(&mut self, records: &Records) -> Drift {
+    /// What is new in the samples that the records of a batch hold; it is remembered, and not new the next time.
+    pub fn compare<'r>(&mut self, batch: impl IntoIterator<Item = &'r Records>) -> Drift {
         let mut drift = Drift::default();
-        records.shapes().iter().for_each(|shape| self.compare_one(shape, &mut drift));
+        let shapes = batch.into_iter().flat_map(Records::shapes);
+        shapes.for_each(|shape| self.compare_one(shape, &mut drift));
         drift
     }
 

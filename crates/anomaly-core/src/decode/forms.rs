@@ -720,7 +720,7 @@ fn what_is_kept_of_a_reject_can_be_decoded_again() {
 fn drift_is_told_once() {
     let mut schema = Schema::default();
     let mut told = |records: &str| {
-        let drift = schema.compare(&decode(&input(), records.as_bytes()));
+        let drift = schema.compare([&decode(&input(), records.as_bytes())]);
         format!("{}/{}/{} {drift}", drift.unknown, drift.vanished, drift.retyped)
     };
     assert_eq!(told(ONE), "0/0/0 ", "the first one is what is usual");

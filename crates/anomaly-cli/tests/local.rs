@@ -31,7 +31,7 @@ fn classify_tells_what_it_writes() {
         0,
         DONE,
         expect![[r#"
-            wrote webserver, revision 1: 448 bytes
+            wrote webserver, revision 1: 508 bytes
             with CRITICAL webserver: slow at 2026-11-21T04:10:55Z
               latency_ms 2000 against 100 (fixed)
               since 2026-11-21T04:10:54Z
@@ -124,9 +124,13 @@ fn invoke_takes_events_of_every_source() {
     let http = |status| format!(r#"{{"statusCode":{status},"#);
     for (events, code, reply) in [
         ("sqs-records sqs-records-bad sqs-fifo kafka kafka-bad msk event-hubs pipes-kafka", 0, DONE),
-        ("dynamodb-images dynamodb-images-bad sns eventbridge kinesis kinesis-bad", 0, DONE),
+        (
+            "dynamodb-images dynamodb-images-bad sns eventbridge kinesis kinesis-bad kinesis-aggregated",
+            0,
+            DONE,
+        ),
         ("firehose firehose-kinesis", 0, firehose),
-        ("http http-base64 http-test", 0, &http(200)),
+        ("http http-array http-base64 http-test", 0, &http(200)),
         ("http-bad", 2, &http(400)),
         ("http-secret", 2, &http(401)),
         ("http-large", 2, &http(413)),

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Rule, Severity};
+use crate::config::{Calibration, Rule, Severity};
 use crate::hash::fingerprint;
 use crate::reading::{Filling, Gap, SeriesId};
-use crate::rule::{Finding, Margin, Memory};
+use crate::rule::{self, Finding, Margin, Memory};
 use crate::time::Timestamp;
 
 /// The stable name of an alert: the same for the same reading, on a laptop and in the cloud, however often
@@ -104,16 +104,19 @@ pub(crate) struct Stepped {
 }
 
 impl Watch {
-    /// Judges `number` and moves the alert along. At most one step a reading.
+    /// Judges `number` and moves the alert along. At most one step a reading. `calibration` is that of the model
+    /// whose score `number` is, where there is one.
     pub(crate) fn observe(
         &mut self,
         rule: &Rule,
         series: &SeriesId,
         at: Timestamp,
         number: Option<f64>,
+        calibration: Option<&Calibration>,
     ) -> (Finding, Option<Stepped>) {
         let Some(number) = number else { return (Finding::Unjudged, None) };
-        let finding = self.memory.judge(rule.method, &rule.severity, number);
+        let known = calibration.and_then(|c| rule::calibrated(c, rule.method, &rule.severity, number));
+        let finding = known.unwrap_or_else(|| self.memory.judge(rule.method, &rule.severity, number));
         let stepped = match finding {
             Finding::Anomalous(margin, severity) => self.strange(rule, series, at, margin, severity),
             Finding::Normal(margin) => self.normal(rule, at, margin),
@@ -125,6 +128,11 @@ impl Watch {
     /// Knows what `other` learned of the series' numbers, and keeps what it last saw itself.
     pub(crate) fn learn_from(&mut self, other: &Watch) {
         self.memory = other.memory;
+    }
+
+    /// Goes on with `memory`, and gives back the one it had.
+    pub(crate) fn swap_memory(&mut self, memory: Memory) -> Memory {
+        std::mem::replace(&mut self.memory, memory)
     }
 
     /// The alert that is firing, if one is.
@@ -278,7 +286,7 @@ mod tests {
         let (mut watch, mut steps) = (Watch::default(), Vec::new());
         let story = numbers.iter().zip(0..).map(|(number, i)| {
             let at = Timestamp::from_ms(i * 1000).expect("in range");
-            let (finding, stepped) = watch.observe(rule, &series, at, Some(*number));
+            let (finding, stepped) = watch.observe(rule, &series, at, Some(*number), None);
             steps.extend(stepped.clone());
             match (stepped.map(|s| s.step), finding) {
                 (Some(Step::Fired), _) => 'F',

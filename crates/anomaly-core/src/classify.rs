@@ -6,9 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Feature, FilledIn, Stepped, Transition, Watch};
-use crate::config::{Config, EventTime, On, Rule};
+use crate::config::{Calibration, Config, EventTime, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
+use crate::models::Models;
 use crate::position::Position;
 use crate::reading::{Filled, Reading, Scored, SeriesId};
 use crate::rule::Finding;
@@ -36,6 +37,7 @@ pub struct Policy {
     order: Order,
     /// Whether a feature may take the series' previous value.
     keeps_last: bool,
+    calibration: Option<Calibration>,
 }
 
 impl Policy {
@@ -51,6 +53,7 @@ impl Policy {
             event_time,
             order: config.source.order(),
             keeps_last: config.input.fills_with_previous(),
+            calibration: config.model.calibration.clone(),
         }
     }
 
@@ -103,6 +106,9 @@ pub struct SeriesState {
     /// The last values, where they may be wanted; encoded behind the rest, and only then.
     #[serde(skip)]
     last: Last,
+    /// Whose scores the rules know; encoded behind the rest.
+    #[serde(skip)]
+    models: Models,
 }
 
 /// What came of one reading.
@@ -137,10 +143,15 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
     }
     let mut judgement = Judgement::default();
     let (rules, names) = policy.of(&reading.series);
+    if scored.score.is_some() {
+        state.turn_to(model, rules);
+    }
+    let calibration = policy.calibration.as_ref().filter(|calibration| calibration.model == model);
     for rule in rules {
         let number = number(names, &rule.on, scored);
         let watch = state.watch(&rule.name);
-        let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number);
+        let calibration = calibration.filter(|_| rule.on == On::Score);
+        let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
         judgement.findings.push(finding);
         if let Some(stepped) = stepped {
             judgement.transitions.push(transition(names, state, rule, scored, stepped, model));
@@ -209,8 +220,10 @@ const PLAIN_VERSION: u8 = 1;
 const HOLD_VERSION: u8 = 2;
 /// The version of the encoded state with the last write and, maybe, a hold behind it.
 const WRITE_VERSION: u8 = 3;
-/// The version of the encoded state with all that and the last values behind it; the newest this code reads.
-const STATE_VERSION: u8 = 4;
+/// The version of the encoded state with all that and the last values behind it.
+const LAST_VERSION: u8 = 4;
+/// The version of the encoded state with all that and whose scores the rules know; the newest this code reads.
+const STATE_VERSION: u8 = 5;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -261,6 +274,7 @@ impl SeriesState {
             !seen.covers(first) && gap_ms <= LATE_GAP_MS_MAX
         };
         let mut late = before.filter(|before| goes_on(&before.seen)).unwrap_or_default();
+        late.models = self.models.clone();
         late.watches.retain(|(name, _)| self.watches.iter().any(|(other, _)| other == name));
         for (name, watch) in &self.watches {
             late.watch(name).learn_from(watch);
@@ -278,8 +292,12 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
+            (hold, write) if !self.models.is_empty() => {
+                let rest = (write, hold, &self.last, &self.models);
+                postcard::to_extend(&rest, plain(STATE_VERSION)).unwrap_or_default()
+            }
             (hold, write) if !self.last.is_empty() => {
-                postcard::to_extend(&(write, hold, &self.last), plain(STATE_VERSION)).unwrap_or_default()
+                postcard::to_extend(&(write, hold, &self.last), plain(LAST_VERSION)).unwrap_or_default()
             }
             (None, []) => plain(PLAIN_VERSION),
             (Some(hold), []) => postcard::to_extend(hold, plain(HOLD_VERSION)).unwrap_or_default(),
@@ -315,9 +333,15 @@ impl SeriesState {
                 (state.seen.last_write, state.hold) = (write, hold);
                 rest
             }
-            _ => {
+            LAST_VERSION => {
                 let ((write, hold, last), rest) = postcard::take_from_bytes(rest).ok()?;
                 (state.seen.last_write, state.hold, state.last) = (write, hold, last);
+                rest
+            }
+            _ => {
+                let ((write, hold, last, models), rest) = postcard::take_from_bytes(rest).ok()?;
+                (state.seen.last_write, state.hold) = (write, hold);
+                (state.last, state.models) = (last, models);
                 rest
             }
         };
@@ -333,6 +357,20 @@ impl SeriesState {
         let mut scored = scored.clone();
         self.fill(&mut scored.reading);
         scored
+    }
+
+    /// A score by `model` is to be judged: the rules on scores know what they learned of it, and of no other.
+    fn turn_to(&mut self, model: &str, rules: &[Rule]) {
+        let mut models = std::mem::take(&mut self.models);
+        models.turn_to(model, |known| {
+            let on_score = rules.iter().filter(|rule| rule.on == On::Score);
+            let swap = |rule: &Rule| {
+                let memory = known.iter().find(|(name, _)| *name == rule.name).map(|(_, memory)| *memory);
+                (rule.name.clone(), self.watch(&rule.name).swap_memory(memory.unwrap_or_default()))
+            };
+            on_score.map(swap).collect()
+        });
+        self.models = models;
     }
 
     fn watch(&mut self, rule: &str) -> &mut Watch {
@@ -496,6 +534,54 @@ mod tests {
         assert_eq!(PLAIN_VERSION, SeriesState::default().encode()[0], "who does not ask pays nothing");
     }
 
+    /// Scores of two models on two scales, taking turns: each is judged by its own.
+    #[test]
+    fn what_was_learned_of_one_models_scores_says_nothing_of_anothers() {
+        let rule =
+            Rule { method: Method::Sigma { k: 3.0, warmup: 3 }, hold: Default::default(), ..Rule::default() };
+        let config = Config { rules: vec![rule], ..Config::default() };
+        let policy = Policy::new(&config, &["a".to_owned()]);
+        let mut state = SeriesState::default();
+        let mut story = String::new();
+        for i in 0..20 {
+            let (model, scale) = if i % 2 == 0 { ("m", 1.0) } else { ("n", 1000.0) };
+            let score = (1.0 + f64::from(i % 3) / 10.0) * scale;
+            let judgement = classify(&policy, &mut state, &scored(i, 1.0, Some(score)), model);
+            story.push(match judgement.findings[0] {
+                Finding::WarmingUp { .. } => 'w',
+                Finding::Normal(_) => '.',
+                _ => 'x',
+            });
+            state = SeriesState::decode(&state.encode()).expect("its own bytes");
+        }
+        assert_eq!(story, "wwwwww..............");
+        let strange = classify(&policy, &mut state, &scored(20, 1.0, Some(900.0)), "m");
+        assert!(matches!(strange.findings[0], Finding::Anomalous(..)), "of m, though n says so every day");
+    }
+
+    #[test]
+    fn a_calibration_judges_the_scores_of_its_own_model_and_at_once() {
+        let calibration = Calibration { model: "m".to_owned(), mean: 1.0, deviation: 0.1 };
+        let mut config = Config { rules: vec![Rule::default()], ..Config::default() };
+        config.model.calibration = Some(calibration);
+        let policy = Policy::new(&config, &["a".to_owned()]);
+        let said = |model: &str, score: f64| match &classify(
+            &policy,
+            &mut SeriesState::default(),
+            &scored(0, 1.0, Some(score)),
+            model,
+        )
+        .findings[0]
+        {
+            Finding::Normal(margin) => format!("normal: {margin}"),
+            Finding::Anomalous(margin, severity) => format!("{severity}: {margin}"),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(said("m", 1.2), "normal: 1.2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
+        assert_eq!(said("m", 2.0), "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
+        assert_eq!(said("n", 2.0), "WarmingUp { seen: 1, needed: 100 }", "another model's");
+    }
+
     #[test]
     fn a_redelivered_reading_is_known() {
         let (policy, mut state) = (policy(), SeriesState::default());
@@ -591,7 +677,7 @@ mod tests {
     #[test]
     fn without_event_time_the_state_is_what_it_was() {
         let (policy, mut state) = (policy(), SeriesState::default());
-        (0..40).for_each(|i| drop(classify(&policy, &mut state, &scored(i, 1.0, Some(0.5)), "m")));
+        (0..40).for_each(|i| drop(classify(&policy, &mut state, &scored(i, 1.0, None), "m")));
         let bytes = state.encode();
         assert_eq!(bytes[0], PLAIN_VERSION);
         assert_eq!(bytes[1..], postcard::to_extend(&state, Vec::new()).expect("into memory"));

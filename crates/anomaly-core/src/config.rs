@@ -25,7 +25,7 @@ pub use formats::{Compression, Encoding, Fill, Format};
 pub use hours::Hours;
 pub use input::{Input, Origin};
 pub use m_of_n::MOfN;
-pub use model::{Direction, Model, ModelKind, Tensor};
+pub use model::{Calibration, Direction, Model, ModelKind, Tensor};
 pub use rejects::Rejects;
 pub use rule::{Band, Clear, Method, On, Rule, Severity};
 pub use source::{Auth, Source, SourceKind};

@@ -24,6 +24,7 @@ pub mod group;
 mod hash;
 pub mod last;
 pub mod message;
+mod models;
 pub mod names;
 pub mod position;
 pub mod reading;

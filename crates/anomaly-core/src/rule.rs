@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Band, Method, Severity};
+use crate::config::{Band, Calibration, Method, Severity};
 
 /// What a rule says of one reading, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,15 @@ pub enum Basis {
     Fixed,
     /// Mean + *k* standard deviations.
     Sigma {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        deviation: f64,
+        /// How many of them.
+        k: f64,
+    },
+    /// The same, of the scores of the training rows and not of this series'.
+    Calibrated {
         /// The mean.
         mean: f64,
         /// The standard deviation.
@@ -101,6 +110,9 @@ impl fmt::Display for Margin {
         write!(f, "{} against {}", short(self.judged), short(self.threshold))?;
         match self.basis {
             Basis::Fixed => f.write_str(" (fixed)"),
+            Basis::Calibrated { mean, deviation, k } => {
+                write!(f, " (trained mean {} + {k} × deviation {})", short(mean), short(deviation))
+            }
             Basis::Sigma { mean, deviation, k } => {
                 write!(f, " (mean {} + {k} × deviation {})", short(mean), short(deviation))
             }
@@ -122,6 +134,28 @@ pub fn short(number: f64) -> String {
         }
     } else {
         format!("{number:.3e}")
+    }
+}
+
+/// What `sigma` says of a score by a model whose scores are known from its training: at once, and the same for
+/// every series. Other methods need no calibration: `None`.
+pub(crate) fn calibrated(
+    calibration: &Calibration,
+    method: Method,
+    bands: &[Band],
+    score: f64,
+) -> Option<Finding> {
+    let Method::Sigma { k, .. } = method else { return None };
+    let Calibration { mean, deviation, .. } = calibration;
+    let (mean, deviation) = (*mean, *deviation);
+    let margin = Margin::sigma(score, mean, deviation, k);
+    Some(finding(Margin { basis: Basis::Calibrated { mean, deviation, k }, ..margin }, bands))
+}
+
+fn finding(margin: Margin, bands: &[Band]) -> Finding {
+    match margin.is_beyond() {
+        true => Finding::Anomalous(margin, severity(bands, &margin)),
+        false => Finding::Normal(margin),
     }
 }
 
@@ -152,11 +186,7 @@ impl Memory {
                 margin
             }
         };
-        if margin.is_beyond() {
-            Finding::Anomalous(margin, severity(bands, &margin))
-        } else {
-            Finding::Normal(margin)
-        }
+        finding(margin, bands)
     }
 
     /// Mean and squared distances in one pass (Welford, "Note on a method for calculating corrected sums of

@@ -28,7 +28,11 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("in_flight", Known::Value),
     ("shingle", Known::Value),
     ("seed", Known::Value),
+    ("calibration", Known::Table(CALIBRATION_KEYS)),
 ];
+
+const CALIBRATION_KEYS: &[(&str, Known)] =
+    &[("model", Known::Value), ("mean", Known::Value), ("deviation", Known::Value)];
 
 /// `[model]`: where scores come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +98,24 @@ pub struct Model {
     pub shingle: Option<usize>,
     /// The embedded forest's seed.
     pub seed: u64,
+    /// What the scores of normal rows look like, where that is known from training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+}
+
+/// Mean and standard deviation of a model's scores of normal rows, in place of what `sigma` learns from each
+/// series: SageMaker's own advice is a cut-off of three deviations above the mean of the training scores
+/// (SageMaker developer guide, "How RCF Works"). `anomaly train` prints both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Which model's they are, as messages name it: an endpoint's name, with `/variant` if it answers with one.
+    /// Scores by any other model are not judged by them.
+    pub model: String,
+    /// The mean; finite.
+    pub mean: f64,
+    /// The standard deviation; finite and above 0.
+    pub deviation: f64,
 }
 
 /// Requests at a time, if nothing is said: enough to hide the way there and back, few enough not to be what an
@@ -179,6 +201,7 @@ impl Default for Model {
             in_flight: IN_FLIGHT,
             shingle: None,
             seed: 42,
+            calibration: None,
         }
     }
 }
@@ -195,6 +218,16 @@ impl Model {
         }
         if !(1..=64).contains(&self.in_flight) {
             problems.push(format!("model.in_flight: {} is not 1 to 64", self.in_flight));
+        }
+        if let Some(Calibration { model, mean, deviation }) = &self.calibration {
+            if model.is_empty() {
+                problems.push("model.calibration.model: empty; name the model, as messages do".to_owned());
+            }
+            if !(mean.is_finite() && deviation.is_finite() && *deviation > 0.0) {
+                problems.push(format!(
+                    "model.calibration: mean {mean} and deviation {deviation} are not finite, the deviation above 0"
+                ));
+            }
         }
         if !(1..=128).contains(&self.shingle()) {
             problems.push(format!("model.shingle: {} is not 1 to 128", self.shingle()));
@@ -310,6 +343,7 @@ pub(super) mod tests {
             inference_id: text("web-${hash}"),
             rows_max: 100,
             body_bytes_max: 4_000_000,
+            calibration: Some(Calibration { model: "e/blue".to_owned(), mean: 0.9, deviation: 0.1 }),
             ..Model::default()
         }
     }

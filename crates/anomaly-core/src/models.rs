@@ -1,0 +1,47 @@
+//! What rules learned of the scores of each model: numbers of one scale are never judged by those of another.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::rule::Memory;
+
+/// How many models, besides the one at work, are remembered: variants of an endpoint take turns. Of more, the
+/// one that scored longest ago begins anew.
+const SHELVED_MAX: usize = 3;
+
+/// The model whose scores the rules know, and what they knew of others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Models {
+    /// A hash of its name.
+    current: Option<u64>,
+    /// The others, the one that scored last at the end.
+    shelf: Vec<(u64, Memories)>,
+}
+
+/// What each rule on scores has learned, by its name.
+pub(crate) type Memories = Vec<(String, Memory)>;
+
+impl Models {
+    /// Whether nothing was ever scored.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.current.is_none()
+    }
+
+    /// A score by `model` is to be judged. If the last one was by another, what was learned is put aside by
+    /// `swap`, which is given what is known of `model` and gives back what the rules knew.
+    pub(crate) fn turn_to(&mut self, model: &str, swap: impl FnOnce(Memories) -> Memories) {
+        let model = tag(model);
+        let Some(last) = self.current.replace(model).filter(|last| *last != model) else { return };
+        let known = self.shelf.iter().position(|(other, _)| *other == model);
+        let known = known.map(|place| self.shelf.remove(place).1).unwrap_or_default();
+        self.shelf.push((last, swap(known)));
+        if self.shelf.len() > SHELVED_MAX {
+            self.shelf.remove(0);
+        }
+    }
+}
+
+/// The first 64 bits of a hash: no two of a handful of models are alike by chance.
+fn tag(model: &str) -> u64 {
+    Sha256::digest(model.as_bytes()).iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte))
+}

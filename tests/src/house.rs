@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use serde_json::{Value, json};
 
 use crate::binaries;
@@ -20,10 +20,14 @@ use crate::stack::Stack;
 
 /// The stack's name; the functions are named after it.
 const STACK: &str = "house";
+/// The output that a source with a queue of its own has.
+const RECORD_QUEUE: &str = "RecordQueueUrl";
 /// Where the functions' archives lie.
 const BUCKET: &str = "code";
 /// The most records Kinesis takes in a call (Kinesis API reference, `PutRecords`).
 const RECORDS_MAX: usize = 500;
+/// The most messages SQS takes in a call (SQS API reference, `SendMessageBatch`).
+const MESSAGES_MAX: usize = 10;
 /// How long the house may take over all it was given.
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
 /// How long it may take until a process is there, and has work.
@@ -102,7 +106,10 @@ impl House {
         let stack = Stack::deploy(&cloud, STACK, template, &parameters).await?;
         let inbox = Inbox::subscribed_to(&cloud, stack.output("TopicArn")?).await?;
         let house = House { cloud, ministack, stack, inbox, put: 0, readers: 1 };
-        house.shorten_visibility().await?;
+        house.shorten_visibility("QueueUrl").await?;
+        if house.stack.output(RECORD_QUEUE).is_ok() {
+            house.shorten_visibility(RECORD_QUEUE).await?;
+        }
         Ok(house)
     }
 
@@ -120,6 +127,33 @@ impl House {
         }
         self.put += records.len();
         Ok(())
+    }
+
+    /// Sends `records` to the source's FIFO queue, in order, as one group.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn send(&self, records: &[String]) -> Result<()> {
+        let numbered: Vec<_> = records.iter().enumerate().collect();
+        for batch in numbered.chunks(MESSAGES_MAX) {
+            let entries =
+                batch.iter().map(|(number, record)| message(*number, record)).collect::<Result<_>>()?;
+            let request = self.cloud.sqs.send_message_batch().queue_url(self.stack.output(RECORD_QUEUE)?);
+            let answer = request.set_entries(Some(entries)).send().await.context("send records")?;
+            ensure!(answer.failed().is_empty(), "records were refused");
+        }
+        Ok(())
+    }
+
+    /// Waits until a function has logged `word`.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn logged(&self, word: &str) -> Result<()> {
+        poll::until(&format!("{word:?} in the log"), SETTLE_LIMIT, || async {
+            Ok(self.ministack.log().contains(word).then_some(()))
+        })
+        .await
     }
 
     /// Has the stream read once more from its beginning, in batches of another size: every record is
@@ -145,7 +179,7 @@ impl House {
     /// When it takes too long.
     pub async fn settle(&self) -> Result<Vec<Value>> {
         poll::until("all records to be worked off", SETTLE_LIMIT, || async {
-            let settled = self.is_read() && self.is_classified().await? && self.is_published().await?;
+            let settled = self.is_read().await? && self.is_classified().await? && self.is_published().await?;
             Ok(settled.then_some(()))
         })
         .await?;
@@ -158,7 +192,7 @@ impl House {
     /// When it takes too long.
     pub async fn settle_sweeping(&self) -> Result<Vec<Value>> {
         poll::until("all records to be worked off", SETTLE_LIMIT, || async {
-            if !(self.is_read() && self.is_classified().await?) {
+            if !(self.is_read().await? && self.is_classified().await?) {
                 return Ok(None);
             }
             if self.is_published().await? {
@@ -211,7 +245,7 @@ impl House {
     /// What changes in the world when `stage` works.
     async fn traces(&self, stage: Stage) -> Result<usize> {
         match stage {
-            Stage::Invoke => self.waiting().await,
+            Stage::Invoke => self.waiting("QueueUrl").await,
             Stage::Classify => self.transitions().await,
             Stage::Publish => Ok(self.pending().await?.len()),
         }
@@ -219,7 +253,7 @@ impl House {
 
     async fn is_done(&self, stage: Stage) -> Result<bool> {
         match stage {
-            Stage::Invoke => Ok(self.is_read()),
+            Stage::Invoke => self.is_read().await,
             Stage::Classify => self.is_classified().await,
             Stage::Publish => self.is_published().await,
         }
@@ -281,22 +315,25 @@ impl House {
         }
     }
 
-    fn is_read(&self) -> bool {
-        self.records_read() >= self.put * self.readers
+    async fn is_read(&self) -> Result<bool> {
+        match self.stack.output(RECORD_QUEUE) {
+            Ok(_) => Ok(self.waiting(RECORD_QUEUE).await? == 0),
+            Err(_) => Ok(self.records_read() >= self.put * self.readers),
+        }
     }
 
     async fn is_classified(&self) -> Result<bool> {
-        Ok(self.waiting().await? == 0)
+        Ok(self.waiting("QueueUrl").await? == 0)
     }
 
-    /// How many chunks wait for classify, or are in its hands.
-    async fn waiting(&self) -> Result<usize> {
+    /// How many messages wait in the queue of the output `queue`, or are in a function's hands.
+    async fn waiting(&self, queue: &str) -> Result<usize> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         ];
-        let ask = self.cloud.sqs.get_queue_attributes().queue_url(self.stack.output("QueueUrl")?);
+        let ask = self.cloud.sqs.get_queue_attributes().queue_url(self.stack.output(queue)?);
         let answer = ask.set_attribute_names(Some(names.to_vec())).send().await?;
         let counts = answer.attributes().context("a queue has attributes")?;
         let count = |name| counts.get(name).and_then(|count| count.parse().ok()).unwrap_or(0);
@@ -340,12 +377,17 @@ impl House {
         Ok(scan.send().await?.items().len())
     }
 
-    /// A chunk whose function crashed comes again after this; the template's three minutes are for people.
-    async fn shorten_visibility(&self) -> Result<()> {
-        let set = self.cloud.sqs.set_queue_attributes().queue_url(self.stack.output("QueueUrl")?);
+    /// What a function did not do comes again after this; the template's minutes are for people.
+    async fn shorten_visibility(&self, queue: &str) -> Result<()> {
+        let set = self.cloud.sqs.set_queue_attributes().queue_url(self.stack.output(queue)?);
         set.attributes(QueueAttributeName::VisibilityTimeout, "2").send().await?;
         Ok(())
     }
+}
+
+fn message(number: usize, record: &str) -> Result<SendMessageBatchRequestEntry> {
+    let entry = SendMessageBatchRequestEntry::builder().id(number.to_string()).message_body(record);
+    Ok(entry.message_group_id("one").message_deduplication_id(number.to_string()).build()?)
 }
 
 type Row = std::collections::HashMap<String, AttributeValue>;

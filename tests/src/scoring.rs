@@ -22,8 +22,21 @@ impl Scoring {
     /// # Errors
     /// When it does not say where it listens.
     pub fn serve(model: &Path, faults: &[&str]) -> Result<Self> {
+        Self::serve_at("127.0.0.1:0", model, faults)
+    }
+
+    /// Stops: nobody listens at the address that is given back.
+    pub fn stop(self) -> String {
+        self.url
+    }
+
+    /// As [`Scoring::serve`], at `address`.
+    ///
+    /// # Errors
+    /// When it does not say where it listens.
+    pub fn serve_at(address: &str, model: &Path, faults: &[&str]) -> Result<Self> {
         let mut command = command::anomaly()?;
-        command.arg("serve").arg("--model").arg(model).args(["--address", "127.0.0.1:0"]);
+        command.arg("serve").arg("--model").arg(model).args(["--address", address]);
         command.args(faults.iter().flat_map(|fault| ["--fault", fault]));
         let mut process =
             Owned::new(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);

@@ -118,6 +118,33 @@ async fn crashes_lose_nothing() -> Result<()> {
     Ok(())
 }
 
+/// The source is a queue, because this cloud does not heed what a function answers to a stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_throttled_then_down_then_back_loses_nothing() -> Result<()> {
+    const TEST: &str = "an_endpoint_that_is_throttled_then_down_then_back_loses_nothing";
+    let Some(rig) = Rig::find(TEST)? else { return Ok(()) };
+    let whole = webserver()?;
+    let some: Vec<&str> = whole.lines().take(BAD_DAY_ROWS + 1).collect();
+    let some = some.join("\n");
+    let toml = restless(&some) + "[source]\nkind = \"sqs-fifo\"\n";
+    let bench = Bench::new(&toml, &some)?;
+    let expected = bench.alerts_on_the_laptop()?;
+    ensure!(expected.len() > 10, "every outage has something to lose: {}", expected.len());
+
+    let throttled = Scoring::serve(&bench.model, &["throttle"])?;
+    let house = House::deploy(&rig, &template::pipeline(&toml)?, throttled.url()).await?;
+    house.send(&bench.records()?).await?;
+    house.logged("ThrottlingException").await?;
+    let address = throttled.stop();
+    house.logged("ConnectionRefused").await?;
+    let _well = Scoring::serve_at(address.trim_start_matches("http://"), &bench.model, &[])?;
+    let messages = house.settle().await?;
+    same(&messages, &expected)?;
+    ensure!(messages.len() == expected.len(), "{} messages, {} expected", messages.len(), expected.len());
+    ensure!(house.rejects().await? == 0, "an outage is no record's fault");
+    Ok(())
+}
+
 /// If this passed with a permission missing, the test above would prove nothing about permissions.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_permission_publish_tells_nobody() -> Result<()> {
@@ -158,6 +185,9 @@ async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
 
 /// How much of the series is enough to crash on.
 const CRASH_ROWS: usize = 700;
+
+/// How much of it is enough for an endpoint to have a bad day on.
+const BAD_DAY_ROWS: usize = 150;
 
 /// Records no decoder can make a reading of.
 const FAULTS: [&str; 3] =

@@ -6,6 +6,7 @@
 
 mod bench;
 mod cargo;
+mod fuzz;
 mod lint;
 mod python;
 mod realtime;
@@ -36,6 +37,8 @@ enum Task {
     Record(record::Args),
     /// Run the simulation: thousands of worlds in which everything fails.
     Sim(sim::Args),
+    /// Look for bytes that a reader cannot stand.
+    Fuzz(fuzz::Args),
     /// Measure, and say how it was measured.
     Bench(bench::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Task::Render(args) => render::run(&args),
         Task::Record(args) => record::run(&args),
         Task::Sim(args) => sim::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
     }
 }

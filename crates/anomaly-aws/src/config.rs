@@ -180,7 +180,14 @@ impl InvokeConfig {
 /// How batches are cut into requests and chunks, and how much is asked at once.
 pub fn limits(config: &Config) -> Limits {
     let Model { rows_max, in_flight, .. } = config.model;
-    Limits { rows_max, in_flight_max: in_flight, groups: config.source.groups(), ..Limits::default() }
+    Limits {
+        rows_max,
+        in_flight_max: in_flight,
+        groups: config.source.groups(),
+        // With 1 nothing is too much.
+        shares: config.rejects.share < 1.0,
+        ..Limits::default()
+    }
 }
 
 impl ClassifyConfig {

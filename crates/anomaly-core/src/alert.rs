@@ -135,6 +135,11 @@ impl Watch {
         std::mem::replace(&mut self.memory, memory)
     }
 
+    /// Whether nothing of what was judged last matters to what comes: no alert, and nothing strange in sight.
+    pub fn is_at_rest(&self) -> bool {
+        self.open.is_none() && self.strange == 0
+    }
+
     /// The alert that is firing, if one is.
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()

@@ -282,6 +282,11 @@ impl SeriesState {
         late
     }
 
+    /// Whether no reading waits and no rule has anything in sight.
+    pub fn is_at_rest(&self) -> bool {
+        self.hold.is_none() && self.watches.iter().all(|(_, watch)| watch.is_at_rest())
+    }
+
     /// What is remembered, by the rule's name.
     pub fn watches(&self) -> impl Iterator<Item = (&str, &Watch)> {
         self.watches.iter().map(|(name, watch)| (name.as_str(), watch))

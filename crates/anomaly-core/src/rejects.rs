@@ -3,21 +3,15 @@
 use crate::hash::fingerprint;
 use crate::position::Position;
 use crate::reading::{Reading, Scored, SeriesId};
-use crate::records::Decoded;
 use crate::wire::{Data, RejectV1};
 
-/// The share of a batch's `entries`, which are of one partition, that were rejected: 0 to 1, as a reading of the
-/// partition's own series ([`SeriesId::rejects_of`]), behind the last of them. `None` for a batch with nothing in it.
-pub fn share(entries: &[Decoded]) -> Option<Scored> {
-    let last = match entries.last()? {
-        Decoded::Reading(reading) => reading.position.clone(),
-        Decoded::Rejected(reject) => reject.position(),
-    };
-    let rejected = entries.iter().filter(|entry| matches!(entry, Decoded::Rejected(_))).count();
+/// The share of a batch's `entries` readings that were `rejected`, as a reading of the partition's own series
+/// ([`SeriesId::rejects_of`]): 0 to 1, behind the `last` of them.
+pub fn share(rejected: usize, entries: usize, last: Position) -> Scored {
     let series = SeriesId::rejects_of(&last.partition);
     let (at, position) = (last.arrived, Position { sub: u32::MAX, ..last });
-    let features = vec![rejected as f64 / entries.len() as f64];
-    Some(Scored { reading: Reading { series, at, features, filled: Vec::new(), position }, score: None })
+    let features = vec![rejected as f64 / entries.max(1) as f64];
+    Scored { reading: Reading { series, at, features, filled: Vec::new(), position }, score: None }
 }
 
 impl RejectV1 {
@@ -82,13 +76,7 @@ mod tests {
 
     #[test]
     fn shares_are_readings_of_a_series_that_no_record_can_have() {
-        let bad = |sequence| Decoded::Rejected(Box::new(reject(sequence, 0, b"")));
-        let position = reject(9, 0, b"").position();
-        let series = SeriesId::new("s").expect("a name");
-        let good =
-            Reading { series, at: position.arrived, features: vec![1.0], filled: Vec::new(), position };
-        let entries = [bad(7), bad(8), bad(8), Decoded::Reading(good)];
-        let found = share(&entries).expect("a share").reading;
+        let found = share(3, 4, reject(9, 0, b"").position()).reading;
         assert_eq!((found.features.as_slice(), found.series.as_str()), (&[0.75][..], "rejects of p"));
         assert_eq!(
             (found.position.sequence.as_str(), found.position.sub),
@@ -96,7 +84,6 @@ mod tests {
             "behind the last"
         );
         assert!(found.series.is_of_rejects() && SeriesId::new(found.series.as_str()).is_err());
-        assert_eq!(share(&[]), None);
         assert_eq!(SeriesId::rejects_of(&"é".repeat(300)).as_str().len(), 255);
     }
 

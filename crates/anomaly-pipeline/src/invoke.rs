@@ -58,7 +58,11 @@ pub async fn invoke<S: Scorer, T: Timer, W: Windows>(
     partition: &str,
     records: &Records,
 ) -> Invoked {
-    let (lots, scoring) = judge(turn, records.entries()).await;
+    let (mut lots, scoring) = judge(turn, records.entries()).await;
+    // A batch of which something comes again has its share then.
+    if scoring.is_none() && turn.driver.limits.shares {
+        lots.add_share(records.entries());
+    }
     let (handed_on, chunks, sending) =
         send(queue, turn.driver.limits.groups, partition, &lots.lots, records.entries().len()).await;
     let refused: Vec<_> = lots.refused.into_iter().filter(|(entry, _)| handed_on[*entry]).collect();
@@ -134,7 +138,9 @@ async fn send(
             if let Err(fault) = queue.send(&chunk).await {
                 return (handed_on, sent, Some(fault));
             }
-            chunk.entries.iter().for_each(|entry| handed_on[first + entry] = true);
+            // Behind the last entry may be the share, which is no part of a record.
+            let places = chunk.entries.iter().map(|entry| first + entry).filter(|place| *place < entries);
+            places.for_each(|place| handed_on[place] = true);
             sent += 1;
         }
         first += lot.entries.len();

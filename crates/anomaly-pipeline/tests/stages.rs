@@ -31,6 +31,7 @@ const LIMITS: Limits = Limits {
     rows_max: 10,
     in_flight_max: 1,
     groups: Groups::ONE,
+    shares: false,
     retry: RetryPolicy { attempts_max: 1, ..RetryPolicy::USUAL },
     breaker: BreakerPolicy::USUAL,
 };

@@ -21,6 +21,8 @@ pub struct Limits {
     pub in_flight_max: usize,
     /// The groups of series into which chunks are divided.
     pub groups: Groups,
+    /// Whether the share of rejects in each batch goes along, for a rule of its own.
+    pub shares: bool,
     /// When and how often to ask again.
     pub retry: RetryPolicy,
     /// When not to ask at all.
@@ -28,12 +30,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 500 rows a request, 4 requests at a time, all series in one group.
+    /// 500 rows a request, 4 requests at a time, all series in one group, no shares of rejects.
     fn default() -> Self {
         Limits {
             rows_max: 500,
             in_flight_max: 4,
             groups: Groups::ONE,
+            shares: false,
             retry: RetryPolicy::USUAL,
             breaker: BreakerPolicy::USUAL,
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anomaly_core::reading::{Reading, Scored};
 use anomaly_core::records::Decoded;
+use anomaly_core::rejects;
 use anomaly_core::wire::{Entry, RejectV1, RowV1};
 
 use super::split::Outcome;
@@ -72,6 +73,18 @@ fn named(model: &str, variant: Option<Arc<str>>) -> String {
 }
 
 impl Lots {
+    /// Adds, behind the last of `decoded`, what share of them is rejects.
+    pub(super) fn add_share(&mut self, decoded: &[Decoded]) {
+        let (Some(last), Some(lot)) = (decoded.last(), self.lots.last_mut()) else { return };
+        let rejected = decoded.iter().filter(|entry| matches!(entry, Decoded::Rejected(_))).count();
+        let last = match last {
+            Decoded::Reading(reading) => reading.position.clone(),
+            Decoded::Rejected(reject) => reject.position(),
+        };
+        let share = rejects::share(rejected + self.refused.len(), decoded.len(), last);
+        lot.entries.push(Entry::Row(RowV1::new(&share)));
+    }
+
     /// Adds an entry scored by `scored_by`; what nobody scored goes wherever its neighbours go.
     fn push(&mut self, scored_by: Option<String>, model: &str, entry: Entry) {
         let scores =

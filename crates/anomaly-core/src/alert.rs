@@ -16,17 +16,21 @@ use crate::time::Timestamp;
 #[serde(transparent)]
 pub struct AlertId(String);
 
+/// The most alerts of one series, rule and time that have names of their own: as many as readings that wait for
+/// each other and may be moved to one time.
+const SAME_TIME_MAX: usize = 1_000;
+
 impl AlertId {
     /// The hash of series, rule and the event time of the reading that opened the alert, as 16 hexadecimal
-    /// digits. `previous` is the alert before it: where two readings carry the same time, their alerts must
-    /// still differ.
+    /// digits. `previous` is the alert before it: where readings carry the same time, their alerts must still
+    /// differ, so the id is hashed once more for each that came before, up to [`SAME_TIME_MAX`].
     fn new(series: &SeriesId, rule: &str, opened_at: Timestamp, previous: Option<&AlertId>) -> Self {
         let at = opened_at.as_ms().to_le_bytes();
         let id = AlertId(fingerprint(&[series.as_str().as_bytes(), rule.as_bytes(), &at], 8));
-        match previous {
-            Some(previous) if *previous == id => AlertId(fingerprint(&[id.0.as_bytes()], 8)),
-            _ => id,
-        }
+        let again = |id: &AlertId| Some(AlertId(fingerprint(&[id.0.as_bytes()], 8)));
+        let mut of_this_time = std::iter::successors(Some(id.clone()), again).take(SAME_TIME_MAX);
+        let is_there = previous.is_some_and(|previous| of_this_time.any(|other| other == *previous));
+        if is_there { previous.and_then(again).unwrap_or(id) } else { id }
     }
 
     /// The 16 hexadecimal digits.
@@ -348,6 +352,8 @@ mod tests {
         assert_ne!(steps[0].alert.id, steps[2].alert.id);
         let series = SeriesId::new("s").expect("a name");
         let first = AlertId::new(&series, "r", Timestamp::default(), None);
-        assert_ne!(AlertId::new(&series, "r", Timestamp::default(), Some(&first)), first);
+        let next = |id: &AlertId| Some(AlertId::new(&series, "r", Timestamp::default(), Some(id)));
+        let ids: std::collections::BTreeSet<_> = std::iter::successors(Some(first), next).take(500).collect();
+        assert_eq!(ids.len(), 500, "all of them, however many came before");
     }
 }

@@ -58,10 +58,10 @@ impl Timestamp {
     ///
     /// Eight digits can be a date (`20140401`) or a number: they are a date unless `unit` names one.
     pub fn parse_in(text: &str, unit: TimeUnit) -> Option<Self> {
-        let text = text.trim();
         if let Some(at) = rfc3339(text.as_bytes()) {
             return Some(at);
         }
+        let text = text.trim();
         let number = || text.parse::<f64>().ok().and_then(|number| Self::from_epoch_in(number, unit));
         let is_number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if is_number && (unit != TimeUnit::Auto || text.len() > "20140401".len()) {

@@ -10,7 +10,7 @@ use anomaly_simulation::round::{Counts, Question, run};
 use anomaly_simulation::shrink::check;
 use clap::Parser;
 
-/// Runs the three functions in worlds made of seeds, where everything fails. Each round is run twice.
+/// Runs the three functions in worlds made of seeds, where everything fails; every fourth twice.
 #[derive(Parser)]
 struct Args {
     /// The first seed.

@@ -28,13 +28,24 @@ pub(crate) const REFUSED: f64 = 666.25;
 /// … and one of this gets a score that is no number.
 pub(crate) const UNSCORED: f64 = 777.25;
 
+/// What a rule judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// The endpoint's score.
+    Score,
+    /// The feature `u`.
+    U,
+    /// The feature `n`.
+    N,
+}
+
 /// A rule, as the reference model knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleSpec {
     /// Its name.
     pub name: &'static str,
-    /// Whether it judges the score, or else the feature `u`.
-    pub is_on_score: bool,
+    /// What it judges.
+    pub on: On,
     /// Anomalous above this.
     pub threshold: f64,
     /// M of the last N readings must be anomalous.
@@ -48,12 +59,20 @@ pub struct RuleSpec {
 impl RuleSpec {
     /// What the rule judges of `reading`.
     pub fn number(&self, reading: &Reading) -> f64 {
-        if self.is_on_score { score(&reading.features) } else { reading.features[1] }
+        match self.on {
+            On::Score => score(&reading.features),
+            On::U => reading.features[1],
+            On::N => reading.features[2],
+        }
     }
 
     fn toml(&self) -> String {
-        let RuleSpec { name, is_on_score, threshold, hold, below, clear } = self;
-        let on = if *is_on_score { "score" } else { "u" };
+        let RuleSpec { name, on, threshold, hold, below, clear } = self;
+        let on = match on {
+            On::Score => "score",
+            On::U => "u",
+            On::N => "n",
+        };
         format!(
             "[[rule]]\nname = \"{name}\"\non = \"{on}\"\nmethod = {{ kind = \"static\", threshold = {threshold:?} }}\n\
              for = \"{} of {}\"\nclear = {{ below = {below:?}, for = \"{} of {}\" }}\n",
@@ -135,6 +154,8 @@ pub struct Scenario {
     pub config: Config,
     /// Its rules, for the reference model.
     pub rules: Vec<RuleSpec>,
+    /// Whether readings are judged in the order of their times, not of their coming.
+    pub is_by_event_time: bool,
     /// The records, in order.
     pub puts: Vec<Put>,
     /// Shards at the beginning.
@@ -180,11 +201,15 @@ impl Scenario {
         let spells = (0..rng.usize(0..4)).map(|_| spell(&mut rng, well_from_ms)).collect();
         let level = *pick(&mut rng, &[0.0, 0.005, 0.02, 0.08, 0.2]);
         let rates = (0..ports).map(|_| rates(&mut rng, level)).collect();
+        let is_by_event_time = rng.u8(..) < 50;
+        let event_time = if is_by_event_time { EVENT_TIME } else { "" };
         let text: String = rules.iter().map(RuleSpec::toml).collect();
-        let config = Config::from_toml(&(INPUT.to_owned() + &text)).map_err(|error| error.to_string())?;
+        let text = [INPUT, event_time, &text].concat();
+        let config = Config::from_toml(&text).map_err(|error| error.to_string())?;
         Ok(Scenario {
             config,
             rules,
+            is_by_event_time,
             puts,
             shards: rng.usize(1..4),
             reshards,
@@ -205,6 +230,10 @@ impl Scenario {
 const INPUT: &str = "[input]\nseries = \"/s\"\ntime = \"/t\"\nfeatures = [\"/v\", \"/u\", \"/n\"]\nrecord_bytes_max = 300\n\
                      [model]\nkind = \"endpoint\"\nendpoint = \"e\"\n";
 
+/// Whatever fails and dawdles, no reading is late by more than this, nor further behind another than that: the
+/// order of the times is what must come out. Stream Analytics' policies for those that are have tests elsewhere.
+const EVENT_TIME: &str = "[input.event_time]\nlate = \"6h\"\nout_of_order = \"60s\"\n";
+
 /// Any of `choices`, which are not none.
 fn pick<'c, T>(rng: &mut Rng, choices: &'c [T]) -> &'c T {
     &choices[rng.usize(0..choices.len())]
@@ -215,18 +244,23 @@ fn m_of_n(rng: &mut Rng) -> (usize, usize) {
 }
 
 fn rules(rng: &mut Rng) -> Vec<RuleSpec> {
-    let mut rule = |name, is_on_score, threshold| RuleSpec {
+    let mut rule = |name, on, threshold| RuleSpec {
         name,
-        is_on_score,
+        on,
         threshold,
         hold: m_of_n(rng),
         below: *pick(rng, &[1.0, 0.7]),
         clear: m_of_n(rng),
     };
-    let mut rules = vec![rule("strange", true, 10.0), rule("hot", false, 50.0)];
+    let mut rules = vec![rule("strange", On::Score, 10.0), rule("hot", On::U, 50.0)];
     rules.truncate(rng.usize(1..3));
+    rules.push(COUNT);
     rules
 }
+
+/// Fires on a series' first reading, never ends, and so counts how many were judged.
+pub const COUNT: RuleSpec =
+    RuleSpec { name: "count", on: On::N, threshold: -1.0, hold: (1, 1), below: 0.0, clear: (1, 1) };
 
 fn rates(rng: &mut Rng, level: f64) -> Rates {
     let mut rate = || level * pick(rng, &[0.0, 0.3, 1.0, 1.0, 3.0]);

@@ -16,14 +16,14 @@ pub struct Failure {
     pub whole: Outcome,
 }
 
-/// Runs the round of `seed` twice; what fails is made small.
+/// Runs the round of `seed`, every fourth seed's twice; what fails is made small.
 ///
 /// # Errors
 /// The smallest failing round found.
 pub fn check(seed: u64) -> Result<Outcome, Box<Failure>> {
     let question = Question::of(seed);
     let mut outcome = run(&question);
-    if outcome.problems.is_empty() && run(&question).trace.hash() != outcome.trace.hash() {
+    if outcome.problems.is_empty() && seed % 4 == 0 && run(&question).trace.hash() != outcome.trace.hash() {
         outcome.problems.push("the same seed gave another story the second time".to_owned());
         return Err(Box::new(Failure { question, whole: outcome.clone(), outcome }));
     }

@@ -126,6 +126,12 @@ impl Tables {
         due.take(limit).map(|(series, _)| series.clone()).collect()
     }
 
+    /// Whether a reading waits for its time in any series.
+    pub(crate) fn has_held(&self) -> bool {
+        let state = |bytes| SeriesState::decode(bytes).unwrap_or_default();
+        self.states.values().any(|(bytes, _)| state(bytes).hold().is_some_and(|hold| !hold.is_empty()))
+    }
+
     pub(crate) fn keep(&mut self, rejects: &[RejectV1]) {
         for reject in rejects {
             let place = (reject.partition.clone(), reject.sequence.as_str().to_owned(), reject.sub);

@@ -11,14 +11,17 @@ use anomaly_core::time::Timestamp;
 use anomaly_pipeline::ports::TransitionKey;
 
 use crate::reference::{Demand, demands};
-use crate::scenario::{self, Truth, score};
+use crate::scenario::{self, COUNT, Truth, score};
 use crate::world::World;
 
 /// Every promise that does not hold.
 pub(crate) fn problems(world: &World, policy: &Policy) -> Vec<String> {
     let mut problems = Vec::new();
     rejects(world, &mut problems);
-    states(world, policy, &mut problems);
+    if !world.scenario.is_by_event_time {
+        states(world, policy, &mut problems);
+    }
+    judged(world, &mut problems);
     alerts(world, &mut problems);
     repetitions(world, &mut problems);
     order(world, &mut problems);
@@ -65,6 +68,25 @@ fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
     problems.extend(extra.map(|series| format!("a state of {series}, of which there are no readings")));
 }
 
+/// Every reading was judged once, in whatever order: a rule counts them.
+fn judged(world: &World, problems: &mut Vec<String>) {
+    let mut wanted: BTreeMap<&str, u32> = BTreeMap::new();
+    let truths = world.truths();
+    for (_, truth) in &truths {
+        if let Truth::Reading(reading) = truth {
+            *wanted.entry(&reading.series).or_default() += 1;
+        }
+    }
+    for (series, (bytes, _)) in &world.tables.states {
+        let state = SeriesState::decode(bytes).unwrap_or_default();
+        let count = state.watches().find(|(rule, _)| *rule == COUNT.name).and_then(|(_, w)| w.open());
+        let (found, wanted) = (count.map(|open| open.anomalous), wanted.get(series.as_str()).copied());
+        if found != wanted {
+            problems.push(format!("{found:?} readings of {series} were judged, of {wanted:?}"));
+        }
+    }
+}
+
 fn scored(reading: &scenario::Reading, position: Position) -> Option<Scored> {
     let scenario::Reading { series, at_ms, features } = reading;
     let (series, at) = (SeriesId::new(series).ok()?, Timestamp::from_ms(*at_ms)?);
@@ -79,6 +101,10 @@ fn alerts(world: &World, problems: &mut Vec<String>) {
         Truth::Reading(reading) => Some(reading),
         Truth::Fault(_) => None,
     });
+    let mut readings: Vec<&scenario::Reading> = readings.collect();
+    if world.scenario.is_by_event_time {
+        readings.sort_by_key(|reading| reading.at_ms);
+    }
     let demanded = demands(&world.scenario.rules, readings);
     let mut told: BTreeMap<TransitionKey, &Transition> = BTreeMap::new();
     for delivery in &world.deliveries {

@@ -38,6 +38,8 @@ pub(crate) enum Event {
     PollOutbox(usize),
     /// The schedule starts a sweep.
     Sweep,
+    /// The schedule releases what waits in series that fell silent.
+    Flush,
     /// An operator moves the dead letters back.
     Redrive,
     /// A function has run as long as it may.
@@ -124,6 +126,9 @@ impl World {
         }
         let first = self.dice.i64(0..300_000);
         self.at(first, Event::Sweep);
+        if self.scenario.is_by_event_time {
+            self.at(first % 60_000, Event::Flush);
+        }
     }
 
     /// Plans `event` for the instant `at_ms`; events of one instant happen in the order of planning.
@@ -194,7 +199,7 @@ impl World {
             None => {}
             Some(Mood::Throttled) => return Err(Fault::throttled(OPERATION, "ThrottlingException")),
             Some(Mood::Down) => return Err(Fault::transient(OPERATION, "ServiceUnavailable")),
-            Some(Mood::Short) => drop(scores.pop()),
+            Some(Mood::Short) => drop(scores.remove(0)),
             Some(Mood::Small) if rows.len() > 2 => return Err(Fault::refused(OPERATION, "413")),
             Some(Mood::Small) => {}
         }
@@ -333,16 +338,20 @@ impl World {
         truths.into_iter().map(|(_, position, truth)| (position, truth)).collect()
     }
 
-    /// Whether there is nothing left to do.
-    pub(crate) fn is_settled(&self) -> bool {
-        let is_told = || self.tables.outbox.values().all(|row| row.message_id.is_some());
-        let is_read = || self.tables.shards.iter().all(|s| s.cursor.is_at_end(s.changes.len()));
+    /// Whether nothing is under way between the stream and the states.
+    pub(crate) fn is_at_rest(&self) -> bool {
         self.invocations.is_empty()
             && self.now_ms >= self.scenario.well_from_ms
             && self.stream.is_drained()
             && self.queue.is_empty()
-            && is_read()
-            && is_told()
+    }
+
+    /// Whether there is nothing left to do.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_at_rest()
+            && self.tables.shards.iter().all(|shard| shard.cursor.is_at_end(shard.changes.len()))
+            && self.tables.outbox.values().all(|row| row.message_id.is_some())
+            && !self.tables.has_held()
     }
 }
 

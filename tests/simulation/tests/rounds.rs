@@ -1,6 +1,6 @@
 //! What CI runs of the simulation: 200 seeds, and that they see what they are there to see.
 
-use anomaly_simulation::chaos::{PORTS, Port, STRIKES};
+use anomaly_simulation::chaos::{PORTS, STRIKES};
 use anomaly_simulation::round::Counts;
 use anomaly_simulation::shrink::check;
 
@@ -17,9 +17,8 @@ fn every_promise_holds() {
     // A simulation in which nothing goes wrong holds every promise.
     for (port, struck) in PORTS.iter().zip(&counts.strikes) {
         let total: u64 = struck.iter().sum();
-        // Nothing waits for its time without event time, which rounds do not have; and a claim is released only
-        // after a message could not be sent, so rarely that 200 rounds may not strike it.
-        assert!(total > 0 || matches!(port, Port::Due | Port::Release), "{port:?} was never struck");
+        // A claim is released only after a message could not be sent: so rarely that 200 rounds may miss it.
+        assert!(total > 0 || *port == Port::Release, "{port:?} was never struck");
     }
     for (index, strike) in STRIKES.iter().enumerate() {
         let total: u64 = counts.strikes.iter().map(|struck| struck[index]).sum();

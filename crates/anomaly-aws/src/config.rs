@@ -108,6 +108,7 @@ impl Endpoint {
         Ok(Endpoint { name, encoder, reader, options })
     }
 
+    #[cfg(feature = "sagemaker")]
     /// The name of what gives the scores: the endpoint's, and behind it the inference component's or the model's
     /// where one of several is asked. What is known of one's scores says nothing of another's.
     pub(crate) fn model(&self) -> String {

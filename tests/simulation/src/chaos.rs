@@ -155,7 +155,7 @@ impl Chaos {
         let Rates { fail, kill, slow } = self.rates[port as usize];
         let (draw, side, length) = (dice.f64(), dice.u8(..), dice.i64(2_000..70_000));
         // Soon, or just when the work is done anew: a message that was not deleted comes again after 180 s.
-        let (soon, much_later) = (dice.i64(1..4_000), dice.i64(175_000..185_000));
+        let (soon, much_later) = (dice.i64(1..4_000), dice.i64(179_980..180_060));
         let mut plan = Plan {
             before_ms: dice.i64(0..20),
             after_ms: dice.i64(0..20),

@@ -403,7 +403,7 @@ impl Round {
             world.note(format_args!("sweep"));
             world.after(SWEEP_MS, Event::Sweep);
             // The schedule calls at least once.
-            world.dice.u8(..) < 10
+            world.dice.u8(..) < 64
         };
         for _ in 0..1 + usize::from(is_twice) {
             let event = r#"{"sweep":true}"#.to_owned();
@@ -421,7 +421,8 @@ impl Round {
         let setup = Arc::clone(&self.setup);
         self.start(Source::Flush, OTHERS_MS, |ports, now_ms| async move {
             let event = r#"{"flush":true}"#;
-            lambda_classify::handle(&ports, &ports, &setup.policy, event, instant(now_ms)).await
+            let tables = Tables::new(&ports, &ports, &ports);
+            lambda_classify::handle(tables, &setup.policy, event, instant(now_ms)).await
         });
     }
 

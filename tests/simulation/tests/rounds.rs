@@ -1,6 +1,6 @@
 //! What CI runs of the simulation: 200 seeds, and that they see what they are there to see.
 
-use anomaly_simulation::chaos::{PORTS, STRIKES};
+use anomaly_simulation::chaos::{PORTS, Port, STRIKES};
 use anomaly_simulation::round::Counts;
 use anomaly_simulation::shrink::check;
 

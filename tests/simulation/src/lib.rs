@@ -8,6 +8,7 @@
 //! Start with [`round::run`], [`scenario::Scenario`] and [`reference::demands`].
 
 pub mod chaos;
+mod course;
 mod mapping;
 mod ports;
 mod queue;

@@ -179,9 +179,13 @@ impl States for Ports {
         let steps: Vec<String> = transitions.iter().map(|t| format!("{} {}", t.alert, t.number)).collect();
         let plan = self.plan(Port::Save, format_args!("{series} over {revision:?} {steps:?}"));
         let (series, state, transitions) = (series.clone(), state.clone(), transitions.to_vec());
+        let invocation = self.invocation();
         self.call(Port::Save, plan, None, move |world| {
             let saved = world.tables.save(&series, &state, revision, &transitions, now.as_ms() - EPOCH_MS);
             world.note(format_args!("{saved:?} {series}"));
+            if saved == Saved::Written {
+                world.wrote(invocation, &series, &state);
+            }
             world.tell_publish();
             Ok(saved)
         })

@@ -21,6 +21,8 @@ pub(crate) struct Message {
     pub(crate) body: String,
     receives: u32,
     visible_ms: i64,
+    /// Whether it was in the dead-letter queue.
+    pub(crate) was_dead: bool,
 }
 
 /// The queue.
@@ -52,18 +54,22 @@ impl Fifo {
             body: body.to_owned(),
             receives: 0,
             visible_ms: now_ms,
+            was_dead: false,
         };
         self.groups.entry(group.to_owned()).or_default().push_back(message);
     }
 
     /// The next messages of the groups that have none in flight, up to `most` of each.
-    pub(crate) fn receive(&mut self, now_ms: i64, most: usize, receives_max: u32) -> Vec<Vec<Message>> {
+    ///
+    /// While `is_giving_up`, what was never received goes to the dead-letter queue.
+    pub(crate) fn receive(&mut self, now_ms: i64, most: usize, is_giving_up: bool) -> Vec<Vec<Message>> {
+        let is_lost = |message: &mut Message| is_giving_up && message.receives == 0 && !message.was_dead;
         let mut received = Vec::new();
         for messages in self.groups.values_mut() {
             if messages.iter().any(|message| message.visible_ms > now_ms) {
                 continue;
             }
-            while let Some(message) = messages.pop_front_if(|message| message.receives >= receives_max) {
+            while let Some(message) = messages.pop_front_if(is_lost) {
                 self.given_up += 1;
                 self.dead.push(message);
             }
@@ -98,8 +104,8 @@ impl Fifo {
         let count = dead.len();
         for message in dead {
             self.ids += 1;
-            let message =
-                Message { id: format!("m{}", self.ids), receives: 0, visible_ms: now_ms, ..message };
+            let id = format!("m{}", self.ids);
+            let message = Message { id, receives: 0, visible_ms: now_ms, was_dead: true, ..message };
             self.groups.entry(message.group.clone()).or_default().push_back(message);
         }
         count

@@ -21,6 +21,7 @@ use crate::mapping::{Answer, Settled, Span};
 use crate::ports::{Ports, lock};
 use crate::queue::Message;
 use crate::scenario::Scenario;
+use crate::stream::Stream;
 use crate::trace::Trace;
 use crate::verdict;
 use crate::world::{Event, World, instant};
@@ -314,6 +315,8 @@ impl Round {
         let mut world = lock(&self.world);
         let (key, now_ms) = (world.scenario.puts[put].key, world.now_ms);
         let shard = world.stream.put(key, put, now_ms);
+        let sequence = world.stream.shards[shard].records.last().map(|record| record.sequence.clone());
+        world.places.insert((Stream::partition(shard), sequence.unwrap_or_default()), put);
         world.note(format_args!("put {put} into shard {shard}"));
         let soon = world.dice.i64(0..2_000);
         world.after(soon, Event::PollStream(shard));
@@ -360,9 +363,9 @@ impl Round {
     fn poll_queue(&mut self) {
         let batches = {
             let mut world = lock(&self.world);
-            let (now_ms, most, receives_max) =
-                (world.now_ms, world.scenario.messages, world.scenario.receives_max);
-            let batches = world.queue.receive(now_ms, most, receives_max);
+            let (now_ms, most) = (world.now_ms, world.scenario.messages);
+            let is_giving_up = world.scenario.outages.iter().any(|outage| outage.contains(&now_ms));
+            let batches = world.queue.receive(now_ms, most, is_giving_up);
             if world.queue.has_dead() {
                 let later = world.dice.i64(60_000..3_600_000);
                 world.after(later, Event::Redrive);
@@ -373,7 +376,11 @@ impl Round {
             let bodies: Vec<String> = messages.iter().map(Message::json).collect();
             let event = format!(r#"{{"Records":[{}]}}"#, bodies.join(","));
             let ids: Vec<&str> = messages.iter().map(|m| m.id.as_str()).collect();
-            lock(&self.world).note(format_args!("classify gets {ids:?}"));
+            {
+                let mut world = lock(&self.world);
+                world.note(format_args!("classify gets {ids:?}"));
+                messages.iter().for_each(|message| world.hand(self.started + 1, message));
+            }
             let setup = Arc::clone(&self.setup);
             self.start(Source::Queue(messages), OTHERS_MS, |ports, now_ms| async move {
                 let tables = Tables::new(&ports, &ports, &ports);

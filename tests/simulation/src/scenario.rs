@@ -1,5 +1,7 @@
 //! What a seed means: rules, records, the shape of the stream, and how ill the world is.
 
+use std::ops::Range;
+
 use fastrand::Rng;
 
 use anomaly_core::config::Config;
@@ -178,8 +180,9 @@ pub struct Scenario {
     pub in_flight_max: usize,
     /// Groups of series in the queue.
     pub groups: u32,
-    /// How often a message is received before the queue gives it up.
-    pub receives_max: u32,
+    /// When `classify` is out of order altogether, in milliseconds since the round began, and for so long that
+    /// messages go to the dead-letter queue.
+    pub outages: Vec<Range<i64>>,
     /// From when on everything is well, in milliseconds since the round began.
     pub well_from_ms: i64,
 }
@@ -202,6 +205,8 @@ impl Scenario {
         let level = *pick(&mut rng, &[0.0, 0.005, 0.02, 0.08, 0.2]);
         let rates = (0..ports).map(|_| rates(&mut rng, level)).collect();
         let is_by_event_time = rng.u8(..) < 50;
+        // What waits for its time and what comes late are told apart by tests of the stage.
+        let has_dead_letters = !is_by_event_time && rng.bool();
         let event_time = if is_by_event_time { EVENT_TIME } else { "" };
         let text: String = rules.iter().map(RuleSpec::toml).collect();
         let text = [INPUT, event_time, &text].concat();
@@ -216,12 +221,12 @@ impl Scenario {
             spells,
             rates,
             batch: *pick(&mut rng, &[1, 3, 10, 50]),
-            messages: *pick(&mut rng, &[1, 1, 4, 10]),
+            messages: if has_dead_letters { 1 } else { *pick(&mut rng, &[1, 4, 10]) },
             transitions: *pick(&mut rng, &[1, 5, 25]),
             rows_max: *pick(&mut rng, &[1, 4, 500]),
             in_flight_max: *pick(&mut rng, &[1, 2, 4]),
             groups: *pick(&mut rng, &[1, 3, 8]),
-            receives_max: u32::MAX,
+            outages: if has_dead_letters { outages(&mut rng, well_from_ms) } else { Vec::new() },
             well_from_ms,
         })
     }
@@ -275,6 +280,14 @@ fn spell(rng: &mut Rng, well_from_ms: i64) -> Spell {
     let mood = *pick(rng, &[Mood::Throttled, Mood::Down, Mood::Short, Mood::Small]);
     let from_ms = rng.i64(0..well_from_ms.max(1));
     Spell { mood, from_ms, to_ms: (from_ms + rng.i64(100..240_000)).min(well_from_ms) }
+}
+
+fn outages(rng: &mut Rng, well_from_ms: i64) -> Vec<Range<i64>> {
+    let outage = |rng: &mut Rng| {
+        let from_ms = rng.i64(0..well_from_ms.max(1));
+        from_ms..(from_ms + rng.i64(100..300_000)).min(well_from_ms)
+    };
+    (0..rng.usize(1..4)).map(|_| outage(rng)).collect()
 }
 
 /// How a series is at the moment.

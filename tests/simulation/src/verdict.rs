@@ -10,9 +10,10 @@ use anomaly_core::seen::Order;
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::ports::TransitionKey;
 
+use crate::course::Handed;
 use crate::reference::{Demand, demands};
-use crate::scenario::{self, COUNT, Truth, score};
-use crate::world::World;
+use crate::scenario::{self, Truth, score};
+use crate::world::{World, counting};
 
 /// Every promise that does not hold.
 pub(crate) fn problems(world: &World, policy: &Policy) -> Vec<String> {
@@ -22,6 +23,7 @@ pub(crate) fn problems(world: &World, policy: &Policy) -> Vec<String> {
         states(world, policy, &mut problems);
     }
     judged(world, &mut problems);
+    lateness(world, &mut problems);
     alerts(world, &mut problems);
     repetitions(world, &mut problems);
     order(world, &mut problems);
@@ -46,14 +48,18 @@ fn rejects(world: &World, problems: &mut Vec<String>) {
     problems.extend(kept.into_keys().map(|place| format!("{place:?} was rejected and never put")));
 }
 
-/// Every reading was judged once, in order: each state is what one process makes of the same records.
+/// Every reading that was not late was judged once, in order: each state is what one process makes of the same
+/// records.
 fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
     let mut wanted: BTreeMap<SeriesId, SeriesState> = BTreeMap::new();
     for (position, truth) in world.truths() {
         let Truth::Reading(reading) = truth else { continue };
         let Some(scored) = scored(reading, position) else { continue };
-        let state = wanted.entry(scored.reading.series.clone()).or_default();
-        classify(policy, state, &scored, "model");
+        let series = scored.reading.series.clone();
+        if is_late(world, &series, &scored.reading.position) {
+            continue;
+        }
+        classify(policy, wanted.entry(series).or_default(), &scored, "model");
     }
     for (series, state) in &wanted {
         // What was written last depends on how readings were cut into chunks, and is no matter of the verdict.
@@ -64,11 +70,19 @@ fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
             problems.push(format!("the state of {series} is {found:?}, and should be {state:?}"));
         }
     }
-    let extra = world.tables.states.keys().filter(|series| !wanted.contains_key(series));
+    let is_known = |name: &SeriesId| wanted.keys().any(|series| series == name || series.late() == *name);
+    let extra = world.tables.states.keys().filter(|name| !is_known(name));
     problems.extend(extra.map(|series| format!("a state of {series}, of which there are no readings")));
 }
 
-/// Every reading was judged once, in whatever order: a rule counts them.
+fn is_late(world: &World, series: &SeriesId, position: &Position) -> bool {
+    let place = (position.partition.clone(), position.sequence.as_str().to_owned());
+    let put = world.places.get(&place);
+    let late = world.courses.get(series).into_iter().flat_map(|course| course.late.iter().flatten());
+    put.is_some_and(|put| late.into_iter().any(|reading| reading.put == *put))
+}
+
+/// Every reading was judged once, in time or late: a rule counts them.
 fn judged(world: &World, problems: &mut Vec<String>) {
     let mut wanted: BTreeMap<&str, u32> = BTreeMap::new();
     let truths = world.truths();
@@ -77,12 +91,30 @@ fn judged(world: &World, problems: &mut Vec<String>) {
             *wanted.entry(&reading.series).or_default() += 1;
         }
     }
-    for (series, (bytes, _)) in &world.tables.states {
-        let state = SeriesState::decode(bytes).unwrap_or_default();
-        let count = state.watches().find(|(rule, _)| *rule == COUNT.name).and_then(|(_, w)| w.open());
-        let (found, wanted) = (count.map(|open| open.anomalous), wanted.get(series.as_str()).copied());
-        if found != wanted {
-            problems.push(format!("{found:?} readings of {series} were judged, of {wanted:?}"));
+    for (series, wanted) in wanted {
+        let Ok(name) = SeriesId::new(series) else { continue };
+        let state =
+            world.tables.states.get(&name).map(|(bytes, _)| SeriesState::decode(bytes).unwrap_or_default());
+        let in_time = state.as_ref().and_then(counting).map_or(0, |open| open.anomalous);
+        let late = world.courses.get(&name).map_or(0, |course| course.counted_late);
+        if in_time + late != wanted {
+            problems.push(format!("{in_time} readings of {series} were judged and {late} late, of {wanted}"));
+        }
+    }
+}
+
+/// Only what was in the dead-letter queue is late; everything else was judged in the order of the stream.
+fn lateness(world: &World, problems: &mut Vec<String>) {
+    for (series, course) in &world.courses {
+        // Two shards promise no order among readings that arrived within a millisecond.
+        let is_in_order = |a: &Handed, b: &Handed| {
+            a.put < b.put || (a.partition != b.partition && a.arrived_ms == b.arrived_ms)
+        };
+        if !course.in_time.is_sorted_by(is_in_order) {
+            problems.push(format!("readings of {series} were judged out of order: {:?}", course.in_time));
+        }
+        for reading in course.late.iter().flatten().filter(|reading| !reading.was_dead) {
+            problems.push(format!("a reading of {series} was late, and never a dead letter: {reading:?}"));
         }
     }
 }
@@ -96,16 +128,7 @@ fn scored(reading: &scenario::Reading, position: Position) -> Option<Scored> {
 
 /// People were told of all that the reference model demands, and of nothing else.
 fn alerts(world: &World, problems: &mut Vec<String>) {
-    let truths = world.truths();
-    let readings = truths.iter().filter_map(|(_, truth)| match truth {
-        Truth::Reading(reading) => Some(reading),
-        Truth::Fault(_) => None,
-    });
-    let mut readings: Vec<&scenario::Reading> = readings.collect();
-    if world.scenario.is_by_event_time {
-        readings.sort_by_key(|reading| reading.at_ms);
-    }
-    let demanded = demands(&world.scenario.rules, readings);
+    let demanded = demanded(world);
     let mut told: BTreeMap<TransitionKey, &Transition> = BTreeMap::new();
     for delivery in &world.deliveries {
         if let Some(before) = told.insert(delivery.key.clone(), &delivery.transition)
@@ -129,6 +152,28 @@ fn alerts(world: &World, problems: &mut Vec<String>) {
             problems.push(format!("nobody was told of {demand:?}"));
         }
     }
+}
+
+/// What the reference model says of the readings as they came: those in time, and those that came late together,
+/// each for themselves.
+fn demanded(world: &World) -> Vec<Demand> {
+    let reading = |handed: &Handed| match &world.scenario.puts[handed.put].truth {
+        Truth::Reading(reading) => Some(reading),
+        Truth::Fault(_) => None,
+    };
+    let rules = &world.scenario.rules;
+    let mut demanded = Vec::new();
+    for course in world.courses.values() {
+        let mut in_time: Vec<&scenario::Reading> = course.in_time.iter().filter_map(reading).collect();
+        if world.scenario.is_by_event_time {
+            in_time.sort_by_key(|reading| reading.at_ms);
+        }
+        demanded.extend(demands(rules, in_time));
+        for late in &course.late {
+            demanded.extend(demands(rules, late.iter().filter_map(reading)));
+        }
+    }
+    demanded
 }
 
 fn has_name(demand: &Demand, transition: &Transition) -> bool {

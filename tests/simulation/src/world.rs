@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::task::Waker;
 
-use anomaly_core::alert::Transition;
+use anomaly_core::alert::{Open, Transition};
+use anomaly_core::classify::SeriesState;
 use anomaly_core::message::Message;
 use anomaly_core::position::{Position, Sequence};
+use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, TransitionV1};
 use anomaly_pipeline::fault::Fault;
@@ -14,8 +16,9 @@ use anomaly_pipeline::ports::TransitionKey;
 use fastrand::Rng;
 
 use crate::chaos::{Chaos, Plan, Port, Spared, Strike};
+use crate::course::{Course, Handed};
 use crate::queue::{Fifo, Message as Queued};
-use crate::scenario::{EPOCH_MS, Mood, REFUSED, Reshard, Scenario, Truth, UNSCORED, score};
+use crate::scenario::{COUNT, EPOCH_MS, Mood, REFUSED, Reshard, Scenario, Truth, UNSCORED, score};
 use crate::stream::Stream;
 use crate::tables::{OUTBOX_SHARDS, Tables};
 use crate::trace::Trace;
@@ -82,6 +85,12 @@ pub(crate) struct World {
     pub(crate) excused: BTreeMap<TransitionKey, u32>,
     /// Whether anything happened after which an alert's end may overtake its beginning.
     pub(crate) is_order_excused: bool,
+    /// What each function of the queue was handed, by series.
+    pub(crate) handed: BTreeMap<u64, BTreeMap<SeriesId, Vec<Handed>>>,
+    /// How the readings of each series were judged.
+    pub(crate) courses: BTreeMap<SeriesId, Course>,
+    /// Which put is where in the stream.
+    pub(crate) places: BTreeMap<(String, String), usize>,
     /// Records that were handed on to the queue: shard and sequence number.
     pub(crate) handed_on: BTreeSet<(String, String)>,
     /// What was promised and does not hold.
@@ -108,6 +117,9 @@ impl World {
             excused: BTreeMap::new(),
             is_order_excused: false,
             handed_on: BTreeSet::new(),
+            handed: BTreeMap::new(),
+            courses: BTreeMap::new(),
+            places: BTreeMap::new(),
             problems: Vec::new(),
             scenario,
             dice,
@@ -290,6 +302,39 @@ impl World {
         }
     }
 
+    /// `invocation` is handed a message of the queue.
+    pub(crate) fn hand(&mut self, invocation: u64, message: &Queued) {
+        let Ok(ChunkV1 { partition, rows, .. }) = wire::read::<ChunkV1>(&message.body) else { return };
+        let handed = self.handed.entry(invocation).or_default();
+        for row in rows {
+            let place = (partition.clone(), row.sequence.as_str().to_owned());
+            let Some(put) = self.places.get(&place).copied() else { continue };
+            let arrived_ms = row.arrived_ms.as_ms();
+            handed.entry(row.series).or_default().push(Handed {
+                put,
+                partition: partition.clone(),
+                arrived_ms,
+                was_dead: message.was_dead,
+            });
+        }
+    }
+
+    /// `invocation` has written the state of `series`, or the one beside it.
+    pub(crate) fn wrote(&mut self, invocation: u64, series: &SeriesId, state: &SeriesState) {
+        let Some(handed) = self.handed.get(&invocation) else { return };
+        for (name, message) in handed {
+            if name == series {
+                self.courses.entry(name.clone()).or_default().wrote(message);
+            } else if name.late() == *series {
+                let course = self.courses.entry(name.clone()).or_default();
+                course.wrote_late(message);
+                if let Some(open) = counting(state) {
+                    course.count_late(open.id.as_str(), open.anomalous);
+                }
+            }
+        }
+    }
+
     /// What is in a message that is taken off the queue must be judged or kept.
     pub(crate) fn check_deleted(&mut self, message: &Queued) {
         let Ok(chunk) = wire::read::<ChunkV1>(&message.body) else {
@@ -304,8 +349,12 @@ impl World {
                 arrived: row.arrived_ms,
             };
             let state = self.tables.states.get(&row.series);
-            let state = state.and_then(|(bytes, _)| anomaly_core::classify::SeriesState::decode(bytes).ok());
-            if !state.is_some_and(|state| state.has_seen(&position)) {
+            let state = state.and_then(|(bytes, _)| SeriesState::decode(bytes).ok());
+            let place = (chunk.partition.clone(), row.sequence.as_str().to_owned());
+            let put = self.places.get(&place).copied();
+            let course = self.courses.get(&row.series);
+            let is_judged = put.is_some_and(|put| course.is_some_and(|course| course.holds(put)));
+            if !is_judged || !state.is_some_and(|state| state.has_seen(&position)) {
                 lost.push(format!("row {} of {}", row.sequence, row.series));
             }
         }
@@ -353,6 +402,11 @@ impl World {
             && self.tables.outbox.values().all(|row| row.message_id.is_some())
             && !self.tables.has_held()
     }
+}
+
+/// The alert that counts the readings judged in `state`.
+pub(crate) fn counting(state: &SeriesState) -> Option<&Open> {
+    state.watches().find(|(rule, _)| *rule == COUNT.name).and_then(|(_, watch)| watch.open())
 }
 
 /// A claim whose holder is gone, or slow, holds its transition back until the lease ends, and the stream goes

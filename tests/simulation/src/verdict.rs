@@ -137,26 +137,32 @@ fn alerts(world: &World, problems: &mut Vec<String>) {
             problems.push(format!("{:?} was told in two ways", delivery.key));
         }
     }
-    let mut left: Vec<&Demand> = demanded.iter().collect();
+    let mut left: Vec<&(Demand, bool)> = demanded.iter().collect();
     for transition in told.values() {
-        match left.iter().position(|demand| is_met(demand, transition)) {
+        match left.iter().position(|(demand, _)| is_met(demand, transition)) {
             Some(index) => drop(left.swap_remove(index)),
             None => problems.push(format!("nobody demanded {transition:?}")),
         }
     }
-    for demand in left {
+    for (demand, is_late) in left {
         // An alert's name is its series, its rule and the time at which it opened: where a record that was put
-        // twice opens a second one of the same name, one is enough.
+        // twice opens a second one of the same name, one is enough; and if the second is late, the first one's
+        // steps are.
         let is_met = told.values().any(|transition| has_name(demand, transition));
-        if !is_met {
+        let is_anothers = || demanded.iter().any(|(other, late)| !late && is_of_one_alert(demand, other));
+        if !is_met && !(*is_late && is_anothers()) {
             problems.push(format!("nobody was told of {demand:?}"));
         }
     }
 }
 
+fn is_of_one_alert(one: &Demand, other: &Demand) -> bool {
+    (&one.series, one.rule, one.opened_ms) == (&other.series, other.rule, other.opened_ms)
+}
+
 /// What the reference model says of the readings as they came: those in time, and those that came late together,
-/// each for themselves.
-fn demanded(world: &World) -> Vec<Demand> {
+/// each for themselves. With each demand: whether it is of late ones.
+fn demanded(world: &World) -> Vec<(Demand, bool)> {
     let reading = |handed: &Handed| match &world.scenario.puts[handed.put].truth {
         Truth::Reading(reading) => Some(reading),
         Truth::Fault(_) => None,
@@ -168,9 +174,10 @@ fn demanded(world: &World) -> Vec<Demand> {
         if world.scenario.is_by_event_time {
             in_time.sort_by_key(|reading| reading.at_ms);
         }
-        demanded.extend(demands(rules, in_time));
+        demanded.extend(demands(rules, in_time).into_iter().map(|demand| (demand, false)));
         for late in &course.late {
-            demanded.extend(demands(rules, late.iter().filter_map(reading)));
+            let late = demands(rules, late.iter().filter_map(reading));
+            demanded.extend(late.into_iter().map(|demand| (demand, true)));
         }
     }
     demanded

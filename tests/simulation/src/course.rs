@@ -11,8 +11,6 @@ pub(crate) struct Handed {
     pub(crate) put: usize,
     pub(crate) partition: String,
     pub(crate) arrived_ms: i64,
-    /// Whether the message was in the dead-letter queue.
-    pub(crate) was_dead: bool,
 }
 
 /// The readings of a series, as they were judged.

@@ -34,6 +34,8 @@ pub(crate) struct Fifo {
     ids: u64,
     /// How many messages were given up.
     pub(crate) given_up: u64,
+    /// What was in them.
+    pub(crate) given_up_bodies: Vec<String>,
     /// How many sends were recognised as repeated.
     pub(crate) deduplicated: u64,
 }
@@ -71,6 +73,7 @@ impl Fifo {
             }
             while let Some(message) = messages.pop_front_if(is_lost) {
                 self.given_up += 1;
+                self.given_up_bodies.push(message.body.clone());
                 self.dead.push(message);
             }
             let batch = messages.iter_mut().take(most).map(|message| {

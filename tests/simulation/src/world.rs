@@ -314,7 +314,6 @@ impl World {
                 put,
                 partition: partition.clone(),
                 arrived_ms,
-                was_dead: message.was_dead,
             });
         }
     }
@@ -333,6 +332,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Which puts were in messages that were given up. Such a reading may come in another message before its own
+    /// is moved back: a batch that came again was cut otherwise.
+    pub(crate) fn dead_puts(&self) -> BTreeSet<usize> {
+        let chunks = self.queue.given_up_bodies.iter().filter_map(|body| wire::read::<ChunkV1>(body).ok());
+        let places = chunks.flat_map(|ChunkV1 { partition, rows, .. }| {
+            rows.into_iter().map(move |row| (partition.clone(), row.sequence.as_str().to_owned()))
+        });
+        places.filter_map(|place| self.places.get(&place).copied()).collect()
     }
 
     /// What is in a message that is taken off the queue must be judged or kept.

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use anomaly_core::time::Timestamp;
 use anomaly_tests::command;
 use anomaly_tests::house::{Crash, House, Stage};
 use anomaly_tests::rig::{Rig, root, skip};
@@ -118,6 +120,34 @@ async fn crashes_lose_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Who puts the same records on the stream once more gives them new sequence numbers: they are other records. What
+/// they say has been said all the same, and with times that must not go back nobody is told of it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_records_put_twice_are_told_once_where_time_does_not_go_back() -> Result<()> {
+    const TEST: &str = "the_same_records_put_twice_are_told_once_where_time_does_not_go_back";
+    let Some(rig) = Rig::find(TEST)? else { return Ok(()) };
+    let whole = webserver()?;
+    let some: Vec<&str> = whole.lines().take(BAD_DAY_ROWS + 1).collect();
+    let some = of_today(&some)?;
+    let toml = restless(&some) + "[input.event_time]\nlate = \"24h\"\npolicy = \"drop\"\n";
+    let bench = Bench::new(&toml, &some)?;
+    let expected = bench.alerts_on_the_laptop()?;
+    ensure!(expected.len() > 10, "there is something to tell twice: {}", expected.len());
+
+    let scoring = Scoring::serve(&bench.model, &[])?;
+    let mut house = House::deploy(&rig, &template::pipeline(&toml)?, scoring.url()).await?;
+    let records = bench.records()?;
+    house.put(&records).await?;
+    same(&house.settle().await?, &expected)?;
+    house.put(&records).await?;
+    let again = house.settle().await?;
+    ensure!(again.is_empty(), "told twice: {again:?}");
+    ensure!(house.transitions().await? == expected.len(), "the outbox grew");
+    // The last one's time is the newest there is, and so it is in order.
+    ensure!(house.rejects().await? == records.len() - 1, "what is dropped is kept");
+    Ok(())
+}
+
 /// The source is a queue, because this cloud does not heed what a function answers to a stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_throttled_then_down_then_back_loses_nothing() -> Result<()> {
@@ -136,7 +166,7 @@ async fn an_endpoint_that_is_throttled_then_down_then_back_loses_nothing() -> Re
     house.send(&bench.records()?).await?;
     house.logged("ThrottlingException").await?;
     let address = throttled.stop();
-    house.logged("ConnectionRefused").await?;
+    house.logged("Connection refused").await?;
     let _well = Scoring::serve_at(address.trim_start_matches("http://"), &bench.model, &[])?;
     let messages = house.settle().await?;
     same(&messages, &expected)?;
@@ -185,6 +215,21 @@ async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
 
 /// How much of the series is enough to crash on.
 const CRASH_ROWS: usize = 700;
+
+/// The rows of a series with their times moved, so that the last is of a moment ago.
+fn of_today(rows: &[&str]) -> Result<String> {
+    let time = |row: &str| Timestamp::parse(row.split(',').next()?);
+    let last = rows.last().and_then(|row| time(row)).context("a last row with a time")?;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let moved = |row: &&str| match (time(row), row.split_once(',')) {
+        (Some(at), Some((_, rest))) => {
+            let at = Timestamp::from_ms(at.as_ms() + now - last.as_ms()).context("in range")?;
+            Ok(format!("{at},{rest}"))
+        }
+        _ => Ok((*row).to_owned()),
+    };
+    Ok(rows.iter().map(moved).collect::<Result<Vec<_>>>()?.join("\n"))
+}
 
 /// How much of it is enough for an endpoint to have a bad day on.
 const BAD_DAY_ROWS: usize = 150;

@@ -415,6 +415,9 @@ fn only_chunk(aws: &StandIn) -> Result<Value> {
     Ok(serde_json::from_str(&body)?)
 }
 
+/// The readings of `chunk`, without the share of rejects that goes along.
 fn rows(chunk: &Value) -> Vec<Value> {
-    chunk["rows"].as_array().cloned().unwrap_or_default()
+    let rows = chunk["rows"].as_array().cloned().unwrap_or_default();
+    let is_share = |row: &Value| row["series"].as_str().is_some_and(|name| name.starts_with("rejects of "));
+    rows.into_iter().filter(|row| !is_share(row)).collect()
 }

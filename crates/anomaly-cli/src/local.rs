@@ -187,6 +187,7 @@ impl Queue for Told {
             wire::read(&chunk.body).map_err(|error| Fault::permanent("read a chunk", error))?;
         let ChunkV1 { model, rows, rejects, .. } = read;
         let Chunk { body, group, .. } = chunk;
+        let (shares, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.series.is_of_rejects());
         let (n, m, bytes) = (rows.len(), rejects.len(), body.len());
         self.lock()
             .push(format!("queued a chunk of group {group}: {n} readings, {m} rejects, {bytes} bytes"));
@@ -196,6 +197,10 @@ impl Queue for Told {
             self.lock().push(format!("  {} {}: {score}", row.series, row.at_ms));
         }
         self.rejects(&rejects);
+        for row in shares {
+            let share = row.features.first().copied().unwrap_or_default();
+            self.lock().push(format!("  share of {}: {share:.2}", row.series));
+        }
         Ok(())
     }
 }

@@ -356,8 +356,9 @@ mod tests {
                 Position { partition: "f".to_owned(), sequence, sub: 0, arrived: Timestamp::default() };
             let reading = decoder.json(record.as_bytes(), position).expect("a reading");
             let taken = engine.take_in(&policy, decoder.feature_names(), reading)?;
-            let scores = taken.ready.into_iter().flat_map(|ready| ready.outcome).map(|judged| judged.score);
-            Ok(scores.last().flatten())
+            let mut scores =
+                taken.ready.into_iter().flat_map(|ready| ready.outcome).map(|judged| judged.score);
+            Ok(scores.next_back().flatten())
         };
         let unknown = Refusal::Reading(Reject::Missing { field: "b".to_owned() });
         assert_eq!(judge(1, r#"{"a":1,"b":null}"#), Err(unknown), "there is no value before the first");

@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use anomaly_core::fields::{Fields, Found};
 use anomaly_core::time::Timestamp;
+use serde_json::value::RawValue;
+
+use super::EXPECTED;
+use crate::event::{EventError, check_source};
 
 /// Whole numbers up to here are exact as JSON numbers: 2⁵³.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -14,6 +18,24 @@ pub(crate) struct Loose<'a> {
     /// The envelope.
     pub(crate) raw: &'a str,
     found: Vec<Found<'a>>,
+}
+
+/// The envelopes of `records`, which are all of `source` where they say theirs in the first of `pointers`.
+///
+/// # Errors
+/// [`EventError::Unknown`] if one is of another source.
+pub(crate) fn all<'a>(
+    records: &[&'a RawValue],
+    pointers: impl IntoIterator<Item = &'static str>,
+    source: &str,
+) -> Result<Vec<Loose<'a>>, EventError> {
+    // The pointers are constants, and valid.
+    let fields = Fields::new(pointers).unwrap_or_default();
+    let envelopes: Vec<Loose<'a>> = records.iter().map(|raw| Loose::new(raw.get(), &fields)).collect();
+    for envelope in &envelopes {
+        check_source(envelope.text(0), source, EXPECTED)?;
+    }
+    Ok(envelopes)
 }
 
 impl<'a> Loose<'a> {

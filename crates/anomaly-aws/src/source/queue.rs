@@ -4,16 +4,15 @@
 //! no order: the queue is one partition, and its messages are sorted and numbered by when they were sent.
 
 use anomaly_core::decode::Decoder;
-use anomaly_core::fields::Fields;
 use anomaly_core::position::Sequence;
 use anomaly_core::time::Timestamp;
 use serde_json::value::RawValue;
 
-use super::loose::Loose;
+use super::UNKNOWN;
+use super::loose::{self, Loose};
 use super::partition::Partition;
 use super::record::{self, Content, Record};
-use super::{EXPECTED, UNKNOWN};
-use crate::event::{EventError, check_source};
+use crate::event::EventError;
 
 /// The `eventSource` of the records.
 pub(super) const SOURCE: &str = "aws:sqs";
@@ -27,7 +26,6 @@ const POINTERS: [&str; 7] = [
     "/attributes/MessageGroupId",
     "/attributes/SequenceNumber",
 ];
-const SOURCE_SLOT: usize = 0;
 const ARN_SLOT: usize = 1;
 const ID_SLOT: usize = 2;
 const BODY_SLOT: usize = 3;
@@ -50,12 +48,7 @@ pub(super) fn read<'a>(
     decoder: &Decoder,
     now: Timestamp,
 ) -> Result<Vec<Partition<'a>>, EventError> {
-    // The pointers are constants, and valid.
-    let fields = Fields::new(POINTERS).unwrap_or_default();
-    let messages: Vec<Loose<'a>> = records.iter().map(|raw| Loose::new(raw.get(), &fields)).collect();
-    for message in &messages {
-        check_source(message.text(SOURCE_SLOT), SOURCE, EXPECTED)?;
-    }
+    let messages = loose::all(records, POINTERS, SOURCE)?;
     // A batch is of one queue.
     let queue = messages.iter().find_map(queue_of).unwrap_or(UNKNOWN);
     let mut records: Vec<Record<'a>> = messages.iter().map(|message| record(message, queue, now)).collect();

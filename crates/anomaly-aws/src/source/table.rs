@@ -6,18 +6,17 @@
 use std::borrow::Cow;
 
 use anomaly_core::decode::Decoder;
-use anomaly_core::fields::Fields;
 use anomaly_core::position::Sequence;
 use anomaly_core::time::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::UNKNOWN;
 use super::image;
-use super::loose::Loose;
+use super::loose::{self, Loose};
 use super::partition::Partition;
 use super::record::{self, Content, Record};
-use super::{EXPECTED, UNKNOWN};
-use crate::event::{EventError, check_source};
+use crate::event::EventError;
 
 /// The `eventSource` of the records.
 pub(super) const SOURCE: &str = "aws:dynamodb";
@@ -29,7 +28,6 @@ const POINTERS: [&str; 5] = [
     "/dynamodb/SequenceNumber",
     "/dynamodb/ApproximateCreationDateTime",
 ];
-const SOURCE_SLOT: usize = 0;
 const ARN_SLOT: usize = 1;
 const KIND_SLOT: usize = 2;
 const SEQUENCE_SLOT: usize = 3;
@@ -47,12 +45,7 @@ pub(super) fn read<'a>(
     decoder: &Decoder,
     now: Timestamp,
 ) -> Result<Vec<Partition<'a>>, EventError> {
-    // The pointers are constants, and valid.
-    let fields = Fields::new(POINTERS).unwrap_or_default();
-    let changes: Vec<Loose<'a>> = records.iter().map(|raw| Loose::new(raw.get(), &fields)).collect();
-    for change in &changes {
-        check_source(change.text(SOURCE_SLOT), SOURCE, EXPECTED)?;
-    }
+    let changes = loose::all(records, POINTERS, SOURCE)?;
     // A batch is of one table.
     let table = changes.iter().find_map(table_of).unwrap_or(UNKNOWN);
     Ok(record::unpack(changes.iter().map(|change| record(change, table, now)), decoder))

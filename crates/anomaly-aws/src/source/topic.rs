@@ -4,23 +4,21 @@
 //! the message again (AWS Lambda developer guide, "Using AWS Lambda with Amazon SNS").
 
 use anomaly_core::decode::Decoder;
-use anomaly_core::fields::Fields;
 use anomaly_core::position::Sequence;
 use anomaly_core::time::Timestamp;
 use serde_json::value::RawValue;
 
-use super::loose::Loose;
+use super::UNKNOWN;
+use super::loose::{self, Loose};
 use super::partition::Partition;
 use super::record::{self, Content, Record};
-use super::{EXPECTED, UNKNOWN};
-use crate::event::{EventError, check_source};
+use crate::event::EventError;
 
 /// The `EventSource` of the records.
 pub(super) const SOURCE: &str = "aws:sns";
 
 const POINTERS: [&str; 5] =
     ["/EventSource", "/Sns/TopicArn", "/Sns/MessageId", "/Sns/Timestamp", "/Sns/Message"];
-const SOURCE_SLOT: usize = 0;
 const ARN_SLOT: usize = 1;
 const ID_SLOT: usize = 2;
 const TIME_SLOT: usize = 3;
@@ -35,12 +33,7 @@ pub(super) fn read<'a>(
     decoder: &Decoder,
     now: Timestamp,
 ) -> Result<Vec<Partition<'a>>, EventError> {
-    // The pointers are constants, and valid.
-    let fields = Fields::new(POINTERS).unwrap_or_default();
-    let messages: Vec<Loose<'a>> = records.iter().map(|raw| Loose::new(raw.get(), &fields)).collect();
-    for message in &messages {
-        check_source(message.text(SOURCE_SLOT), SOURCE, EXPECTED)?;
-    }
+    let messages = loose::all(records, POINTERS, SOURCE)?;
     let mut records: Vec<Record<'a>> = messages.iter().map(|message| record(message, now)).collect();
     records.sort_by(|a, b| a.sequence.cmp(&b.sequence));
     Ok(record::unpack(records, decoder))

@@ -76,37 +76,26 @@ fn log_batch(batch: &Batch<'_>, total: Tally, chunks: usize, effort: Effort, sta
     let (source, came) = (batch.source, batch.len());
     assert_eq!((came, received), (received, done + rejected + again), "every record has exactly one fate");
     let partition = batch.partitions.first().map_or("none", |partition| partition.name.as_str());
-    if again > 0 {
-        tracing::warn!(
-            source,
-            received,
-            done,
-            rejected,
-            again,
-            chunks,
-            requests,
-            retries,
-            breaker,
-            partition,
-            status,
-            "batch settled"
-        );
-    } else {
-        tracing::info!(
-            source,
-            received,
-            done,
-            rejected,
-            again,
-            chunks,
-            requests,
-            retries,
-            breaker,
-            partition,
-            status,
-            "batch settled"
-        );
+    // The level must be known to the compiler, the fields need be written but once.
+    macro_rules! log_at {
+        ($level:ident) => {
+            tracing::$level!(
+                source,
+                received,
+                done,
+                rejected,
+                again,
+                chunks,
+                requests,
+                retries,
+                breaker,
+                partition,
+                status,
+                "batch settled"
+            )
+        };
     }
+    if again > 0 { log_at!(warn) } else { log_at!(info) }
 }
 
 /// One line a reject; never its content.

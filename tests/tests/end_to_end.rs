@@ -216,7 +216,8 @@ async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
 /// How much of the series is enough to crash on.
 const CRASH_ROWS: usize = 700;
 
-/// The rows of a series with their times moved, so that the last is of a moment ago.
+/// The rows of a series with their times moved, so that the last is of a moment ago: how late a reading is counts from
+/// its arrival, which the cloud takes from its clock.
 fn of_today(rows: &[&str]) -> Result<String> {
     let time = |row: &str| Timestamp::parse(row.split(',').next()?);
     let last = rows.last().and_then(|row| time(row)).context("a last row with a time")?;

@@ -13,20 +13,31 @@ use crate::invoke::{Invoked, Turn, invoke};
 use crate::ports::{Queue, Scorer, Timer, Windows};
 
 /// What goes before the name of a partition whose rejects come again. The series' states then take them for what
-/// they are, readings that are older than what was judged, and judge them late, each by itself: those between them were judged.
+/// they are, readings that are older than what was judged, and judge them late, each by itself: those between them
+/// were judged.
 pub(crate) const AGAIN: &str = "rejects:";
 
-/// What became of rejects that were tried again; each is in one of the three.
+/// What became of rejects that were tried again; each is in one of the four.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Redriven {
     /// On their way to `classify`: no rejects any more.
     pub queued: Vec<RejectV1>,
     /// At fault still, with what is wrong now; `None` if too little of the record was kept to try.
     pub refused: Vec<(RejectV1, Option<Reject>)>,
+    /// Refused by the model once more: on their way to `classify`, which keeps them anew with what it says now.
+    pub renewed: Vec<(RejectV1, Reject)>,
     /// Not tried to the end, and rejects as before.
     pub left: Vec<RejectV1>,
     /// Why some are left.
     pub fault: Option<Fault>,
+}
+
+impl Redriven {
+    /// Those that need not be kept any more. One that was renewed before is kept again in the same place.
+    pub fn done(&self) -> impl Iterator<Item = &RejectV1> {
+        let renewed = self.renewed.iter().map(|(reject, _)| reject);
+        self.queued.iter().chain(renewed.filter(|reject| !reject.partition.starts_with(AGAIN)))
+    }
 }
 
 /// Decodes `rejects` with the present `decoder`, scores what can be read, and queues it with the position it had.
@@ -44,7 +55,8 @@ pub async fn redrive<S: Scorer, T: Timer, W: Windows>(
             redriven.left.extend(rejects);
             continue;
         }
-        let name = format!("{AGAIN}{partition}");
+        // Twice refused is not a partition of a partition.
+        let name = format!("{AGAIN}{}", partition.trim_start_matches(AGAIN));
         let (mut readable, mut records) = (Vec::new(), Records::default());
         for reject in rejects {
             match decode(decoder, &name, &reject) {
@@ -56,9 +68,14 @@ pub async fn redrive<S: Scorer, T: Timer, W: Windows>(
                 Err(why) => redriven.refused.push((reject, why)),
             }
         }
-        let Invoked { resume_at, fault, .. } = invoke(turn, queue, &name, &records).await;
+        let Invoked { resume_at, refused, fault, .. } = invoke(turn, queue, &name, &records).await;
         redriven.left.extend(readable.split_off(resume_at.unwrap_or(readable.len())));
-        redriven.queued.extend(readable);
+        for reject in readable {
+            match refused.iter().find(|again| again.sequence == reject.sequence && again.sub == reject.sub) {
+                Some(again) => redriven.renewed.push((reject, again.reject.clone())),
+                None => redriven.queued.push(reject),
+            }
+        }
         redriven.fault = fault;
     }
     redriven

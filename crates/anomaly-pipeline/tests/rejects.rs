@@ -11,8 +11,9 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, RejectV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, SkippingTimer, SumScorer};
+use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{Driver, Limits, RetryPolicy};
-use anomaly_pipeline::ports::Scorer;
+use anomaly_pipeline::ports::{Answer, Scorer};
 use anomaly_pipeline::rejects::{Redriven, redrive};
 
 /// Ten rows a request, and nothing is asked twice.
@@ -63,7 +64,7 @@ fn sequences(rejects: &[RejectV1]) -> Vec<&str> {
 #[tokio::test]
 async fn what_can_be_read_now_is_queued_where_it_stood() {
     let queue = MemoryQueue::default();
-    let Redriven { queued, refused, left, fault } =
+    let Redriven { queued, refused, left, fault, .. } =
         redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), rejects()).await;
     assert_eq!((sequences(&queued), left, fault), (vec!["7", "9", "2"], vec![], None));
     let why: Vec<_> =
@@ -105,4 +106,34 @@ async fn a_reading_that_a_model_refused_is_scored_by_the_next() {
     let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
     let row = &chunk.rows[0];
     assert_eq!((row.sub, row.at_ms, row.features.as_slice(), row.score), (1, at, &[2.0, 0.5][..], Some(2.5)));
+}
+
+/// Gives rows of 2 a score that is no number, which is a refusal.
+struct Picky;
+
+impl Scorer for Picky {
+    fn model(&self) -> &str {
+        "picky"
+    }
+
+    async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
+        let score = |row: &&[f64]| if row[0] == 2.0 { f64::NAN } else { row[0] };
+        Ok(rows.iter().map(score).collect::<Vec<_>>().into())
+    }
+}
+
+#[tokio::test]
+async fn what_the_model_refuses_once_more_is_told_and_kept_in_one_place() {
+    for (partition, done) in [("p", vec!["7", "9"]), ("rejects:p", vec!["7"])] {
+        let queue = MemoryQueue::default();
+        let rejects = vec![reject(partition, 7, 0, br#"{"b":1}"#), reject(partition, 9, 2, br#"{"b":2}"#)];
+        let redriven = redrive(&driver(Picky).turn(MINUTE), &queue, &decoder(), rejects).await;
+        assert_eq!((sequences(&redriven.queued), redriven.refused.len()), (vec!["7"], 0));
+        let renewed: Vec<_> =
+            redriven.renewed.iter().map(|(r, why)| (r.sequence.as_str(), why.as_str())).collect();
+        assert_eq!(renewed, [("9", "refused")]);
+        let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
+        assert_eq!(chunk.rejects[0].partition, "rejects:p", "never a partition of a partition");
+        assert_eq!(redriven.done().map(|r| r.sequence.as_str()).collect::<Vec<_>>(), done);
+    }
 }

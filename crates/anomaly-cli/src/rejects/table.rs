@@ -15,7 +15,7 @@ use anomaly_aws::sqs::SqsQueue;
 use anomaly_core::config::Config;
 use anomaly_core::names;
 use anomaly_core::wire::RejectV1;
-use anomaly_pipeline::invoke::Driver;
+use anomaly_pipeline::invoke::{Driver, Limits};
 use anomaly_pipeline::rejects::{Redriven, redrive as put_in};
 use anyhow::{Context, bail};
 
@@ -63,6 +63,8 @@ pub(super) fn redrive(
     };
     let InvokeConfig { connection, intake, limits, endpoint, shingle, windows_table, queue_url } =
         InvokeConfig::from_env(given).context(KEYS)?;
+    // What comes again is no batch of the source, and its share says nothing of it.
+    let limits = Limits { shares: false, ..limits };
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let windows = windows_table.map(|table| DynamoWindows::new(&connector, &table));
@@ -71,7 +73,7 @@ pub(super) fn redrive(
     let (queue, table) = (SqsQueue::new(&connector, &queue_url), DynamoRejects::new(&connector, table));
     let redriven = runtime()?.block_on(async {
         let redriven = put_in(&driver.turn(SCORING_MAX), &queue, &intake.decoder, rejects).await;
-        for reject in &redriven.queued {
+        for reject in redriven.done() {
             table.forget(reject).await?;
         }
         anyhow::Ok(redriven)
@@ -81,15 +83,19 @@ pub(super) fn redrive(
         Some(fault) => {
             bail!("{} left as they were: {fault}\nhint: the same command again", redriven.left.len())
         }
-        None if redriven.refused.is_empty() => Ok(ExitCode::SUCCESS),
+        None if redriven.refused.is_empty() && redriven.renewed.is_empty() => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::from(1)),
     }
 }
 
 fn tell(redriven: &Redriven) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{} queued, {} at fault still", redriven.queued.len(), redriven.refused.len())?;
-    for (reject, why) in &redriven.refused {
+    let Redriven { queued, refused, renewed, .. } = redriven;
+    writeln!(out, "{} queued, {} at fault still", queued.len(), refused.len() + renewed.len())?;
+    for (reject, why) in renewed {
+        writeln!(out, "{}  {}", reject.id(), super::plain(&why.to_string()))?;
+    }
+    for (reject, why) in refused {
         let why = why.as_ref().map_or("too long to have been kept whole".to_owned(), ToString::to_string);
         writeln!(out, "{}  {}", reject.id(), super::plain(&why))?;
     }

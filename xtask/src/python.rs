@@ -32,9 +32,11 @@ pub(crate) fn prepare() -> Result<PathBuf> {
 
 /// Runs `make` unless `folder` was made completely from the same `wanted` before.
 ///
-/// The marker is written last, so that what an interrupted run left behind is made anew.
+/// The marker is written last, so that what an interrupted run left behind is made anew; and it names the folder,
+/// because an environment's programs begin with its path: one that was moved is made anew too.
 fn once(folder: &Path, wanted: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let marker = folder.join(".made-from");
+    let wanted = format!("{}\n{wanted}", folder.display());
     if std::fs::read_to_string(&marker).is_ok_and(|made_from| made_from == wanted) {
         return Ok(());
     }

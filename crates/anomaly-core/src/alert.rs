@@ -266,6 +266,17 @@ pub struct FilledIn {
     pub with: Filling,
 }
 
+impl fmt::Display for FilledIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instead = match self.with {
+            Filling::Constant => "the constant set for that stands for it",
+            Filling::Previous => "its previous value stands for it",
+            Filling::Unknown => "it had no value before, and is not judged",
+        };
+        write!(f, "{} was {}: {instead}", self.name, self.gap.as_str())
+    }
+}
+
 /// A feature as a message shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Feature {

@@ -115,9 +115,26 @@ pub struct SeriesState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Judgement {
     /// One finding per rule, in order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Found>,
     /// The steps alerts took.
     pub transitions: Vec<Transition>,
+}
+
+/// A rule's finding of a reading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What the rule says of the number it judges, and why.
+    pub finding: Finding,
+    /// The features that this number rests on and that the record did not give: of a score all, of a feature's
+    /// value itself; mostly none. Of a score of several readings only those of the last one.
+    pub filled: Vec<FilledIn>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.finding.fmt(f)?;
+        self.filled.iter().try_for_each(|filled| write!(f, "; {filled}"))
+    }
 }
 
 /// Judges `scored` by every rule and moves `state` along.
@@ -152,7 +169,8 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
         let watch = state.watch(&rule.name);
         let calibration = calibration.filter(|_| rule.on == On::Score);
         let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
-        judgement.findings.push(finding);
+        let filled = filled_in(names, reading, |index| rests_on(names, &rule.on, index));
+        judgement.findings.push(Found { finding, filled });
         if let Some(stepped) = stepped {
             judgement.transitions.push(transition(names, state, rule, scored, stepped, model));
         }
@@ -168,6 +186,15 @@ fn number(names: &[String], on: &On, scored: &Scored) -> Option<f64> {
     };
     let reading = &scored.reading;
     reading.features.get(index).copied().filter(|_| reading.has(index))
+}
+
+/// Whether the number that a rule judges is made of the feature at `index`.
+fn rests_on(names: &[String], on: &On, index: usize) -> bool {
+    match on {
+        On::Score => true,
+        On::Value => index == 0,
+        On::Feature(name) => names.get(index) == Some(name),
+    }
 }
 
 fn transition(
@@ -203,15 +230,17 @@ fn transition(
         width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
         model: model.to_owned(),
         late_ms: None,
-        filled: filled_in(names, reading),
+        filled: filled_in(names, reading, |_| true).into_iter().take(FEATURES_KEPT).collect(),
     }
 }
 
-/// The first features of `reading` that were filled in, for the message.
-fn filled_in(names: &[String], reading: &Reading) -> Vec<FilledIn> {
-    let shown = reading.filled.iter().take(FEATURES_KEPT);
-    let name = |filled: &Filled| names.get(filled.feature as usize).cloned().unwrap_or_default();
-    shown.map(|filled| FilledIn { name: name(filled), gap: filled.gap, with: filled.with }).collect()
+/// The features of `reading` that were filled in, of those at the indexes that are `wanted`.
+fn filled_in(names: &[String], reading: &Reading, wanted: impl Fn(usize) -> bool) -> Vec<FilledIn> {
+    let named = |filled: &Filled| {
+        let name = names.get(filled.feature as usize).cloned().unwrap_or_default();
+        FilledIn { name, gap: filled.gap, with: filled.with }
+    };
+    reading.filled.iter().filter(|filled| wanted(filled.feature as usize)).map(named).collect()
 }
 
 /// The version of the encoded state with nothing behind it.
@@ -469,6 +498,10 @@ mod tests {
         }
     }
 
+    fn said(judgement: &Judgement) -> Vec<String> {
+        judgement.findings.iter().map(Found::to_string).collect()
+    }
+
     #[test]
     fn every_rule_finds_and_steps_carry_the_readings() {
         let (policy, mut state) = (policy(), SeriesState::default());
@@ -476,14 +509,27 @@ mod tests {
             assert!(classify(&policy, &mut state, &scored(i, 1.0, None), "m").transitions.is_empty());
         }
         let judgement = classify(&policy, &mut state, &scored(30, 50.0, Some(0.9)), "m");
-        assert!(matches!(
-            judgement.findings[..],
-            [Finding::WarmingUp { seen: 1, .. }, Finding::Anomalous(..)]
-        ));
+        assert_eq!(said(&judgement), ["warming up 1/100", "critical: 50 against 10 (fixed)"]);
         let [fired] = judgement.transitions.as_slice() else { panic!("one transition") };
         assert_eq!((fired.rule.as_str(), fired.on.as_str(), fired.number), ("hot", "b", 1));
         assert_eq!(fired.features[1].recent.len(), RECENT_KEPT);
         assert_eq!((fired.features[1].value, fired.features[1].recent.last()), (50.0, Some(&50.0)));
+    }
+
+    #[test]
+    fn a_finding_names_what_was_filled_in_of_what_it_rests_on() {
+        let policy = policy();
+        let gap = |feature| Filled { feature, gap: Gap::Null, with: Filling::Constant };
+        let found = |filled: Vec<Filled>| {
+            let mut scored = scored(1, 1.0, Some(0.5));
+            scored.reading.filled = filled;
+            let judgement = classify(&policy, &mut SeriesState::default(), &scored, "m");
+            let names = |found: &Found| found.filled.iter().map(|f| f.name.clone()).collect::<String>();
+            judgement.findings.iter().map(names).collect::<Vec<_>>()
+        };
+        assert_eq!(found(vec![]), ["", ""]);
+        assert_eq!(found(vec![gap(0)]), ["a", ""], "the score rests on it, b does not");
+        assert_eq!(found(vec![gap(0), gap(1)]), ["ab", "b"]);
     }
 
     #[test]
@@ -519,14 +565,15 @@ mod tests {
         };
         let mut state = SeriesState::default();
         let first = classify(&policy, &mut state, &gap(1), "m");
-        assert_eq!(first.findings[1], Finding::Unjudged, "nothing was there before");
+        let unknown = "unjudged; b was missing: it had no value before, and is not judged";
+        assert_eq!(said(&first), [unknown; 2], "nothing was there before");
         classify(&policy, &mut state, &scored(2, 50.0, None), "m");
         let mut state = SeriesState::decode(&state.encode()).expect("its own bytes");
         let second = classify(&policy, &mut state, &gap(3), "m");
-        let Finding::Anomalous(margin, _) = second.findings[1] else { panic!("{:?}", second.findings) };
-        assert_eq!(margin.judged, 50.0);
+        let filled = "critical: 50 against 10 (fixed); b was missing: its previous value stands for it";
+        assert_eq!(said(&second)[1], filled);
         let third = classify(&policy, &mut state, &gap(4), "m");
-        assert!(matches!(third.findings[1], Finding::Anomalous(..)), "a value stands until there is another");
+        assert_eq!(said(&third)[1], filled, "a value stands until there is another");
 
         let mut fired = SeriesState::default();
         classify(&policy, &mut fired, &scored(1, 5.0, None), "m");
@@ -552,7 +599,7 @@ mod tests {
             let (model, scale) = if i % 2 == 0 { ("m", 1.0) } else { ("n", 1000.0) };
             let score = (1.0 + f64::from(i % 3) / 10.0) * scale;
             let judgement = classify(&policy, &mut state, &scored(i, 1.0, Some(score)), model);
-            story.push(match judgement.findings[0] {
+            story.push(match judgement.findings[0].finding {
                 Finding::WarmingUp { .. } => 'w',
                 Finding::Normal(_) => '.',
                 _ => 'x',
@@ -561,7 +608,10 @@ mod tests {
         }
         assert_eq!(story, "wwwwww..............");
         let strange = classify(&policy, &mut state, &scored(20, 1.0, Some(900.0)), "m");
-        assert!(matches!(strange.findings[0], Finding::Anomalous(..)), "of m, though n says so every day");
+        assert!(
+            matches!(strange.findings[0].finding, Finding::Anomalous(..)),
+            "of m, though n says so every day"
+        );
     }
 
     #[test]
@@ -570,21 +620,13 @@ mod tests {
         let mut config = Config { rules: vec![Rule::default()], ..Config::default() };
         config.model.calibration = Some(calibration);
         let policy = Policy::new(&config, &["a".to_owned()]);
-        let said = |model: &str, score: f64| match &classify(
-            &policy,
-            &mut SeriesState::default(),
-            &scored(0, 1.0, Some(score)),
-            model,
-        )
-        .findings[0]
-        {
-            Finding::Normal(margin) => format!("normal: {margin}"),
-            Finding::Anomalous(margin, severity) => format!("{severity}: {margin}"),
-            other => format!("{other:?}"),
+        let said = |model: &str, score: f64| {
+            said(&classify(&policy, &mut SeriesState::default(), &scored(0, 1.0, Some(score)), model))
+                .remove(0)
         };
         assert_eq!(said("m", 1.2), "normal: 1.2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
         assert_eq!(said("m", 2.0), "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
-        assert_eq!(said("n", 2.0), "WarmingUp { seen: 1, needed: 100 }", "another model's");
+        assert_eq!(said("n", 2.0), "warming up 1/100", "another model's");
     }
 
     #[test]

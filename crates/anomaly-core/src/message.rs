@@ -7,8 +7,7 @@
 
 use serde::Serialize;
 
-use crate::alert::{Feature, FilledIn, Step, Transition};
-use crate::reading::Filling;
+use crate::alert::{Feature, Step, Transition};
 use crate::rule::short;
 use crate::sparkline::sparkline;
 use crate::time::human_duration;
@@ -116,7 +115,7 @@ pub fn text(transition: &Transition) -> String {
     };
     lines.extend(transition.late_ms.map(late));
     lines.extend(features(transition));
-    lines.extend(transition.filled.iter().map(filled));
+    lines.extend(transition.filled.iter().map(|filled| format!("  {filled}")));
     lines.push(format!("  alert {} transition {}", transition.alert, transition.number));
     lines.join("\n")
 }
@@ -136,16 +135,6 @@ fn features(transition: &Transition) -> Vec<String> {
     let hidden = (transition.width as usize).saturating_sub(shown.len());
     let more = (hidden > 0).then(|| format!("  and {hidden} more features"));
     shown.iter().map(line).chain(more).collect()
-}
-
-/// What stands for a feature that the record did not give.
-fn filled(FilledIn { name, gap, with }: &FilledIn) -> String {
-    let instead = match with {
-        Filling::Constant => "the constant set for that stands for it",
-        Filling::Previous => "its previous value stands for it",
-        Filling::Unknown => "it had no value before, and is not judged",
-    };
-    format!("  {name} was {}: {instead}", gap.as_str())
 }
 
 /// `text` in printable ASCII and at most `limit` characters, never empty and never starting with a blank.

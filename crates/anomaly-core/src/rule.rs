@@ -24,6 +24,17 @@ pub enum Finding {
     Anomalous(Margin, Severity),
 }
 
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::WarmingUp { seen, needed } => write!(f, "warming up {seen}/{needed}"),
+            Finding::Unjudged => f.write_str("unjudged"),
+            Finding::Normal(margin) => write!(f, "normal: {margin}"),
+            Finding::Anomalous(margin, severity) => write!(f, "{severity}: {margin}"),
+        }
+    }
+}
+
 /// A number beside its threshold, and where the threshold comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Margin {
@@ -222,12 +233,7 @@ mod tests {
     const SIGMA: Method = Method::Sigma { k: 3.0, warmup: 4 };
 
     fn judge(memory: &mut Memory, method: Method, number: f64) -> String {
-        match memory.judge(method, &Rule::default().severity, number) {
-            Finding::WarmingUp { seen, needed } => format!("warming up {seen}/{needed}"),
-            Finding::Unjudged => "unjudged".to_owned(),
-            Finding::Normal(margin) => format!("normal: {margin}"),
-            Finding::Anomalous(margin, severity) => format!("{severity}: {margin}"),
-        }
+        memory.judge(method, &Rule::default().severity, number).to_string()
     }
 
     #[test]

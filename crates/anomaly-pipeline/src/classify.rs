@@ -238,7 +238,8 @@ struct Judged {
 impl Judged {
     fn add(&mut self, judgement: Judgement) {
         self.judged += 1;
-        self.anomalous += judgement.findings.iter().filter(|f| matches!(f, Finding::Anomalous(..))).count();
+        self.anomalous +=
+            judgement.findings.iter().filter(|f| matches!(f.finding, Finding::Anomalous(..))).count();
         self.transitions.extend(judgement.transitions);
     }
 

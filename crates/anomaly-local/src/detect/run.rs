@@ -514,7 +514,7 @@ impl Verdict {
     fn of(judged: &Judged) -> Self {
         let judgement = &judged.judgement;
         Verdict {
-            anomaly_score: anomaly_score(judgement.findings.first()),
+            anomaly_score: anomaly_score(judgement.findings.first().map(|found| &found.finding)),
             fired: judgement.transitions.iter().any(|t| t.step == Step::Fired),
             score: judged.score,
         }

@@ -4,6 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod change_point;
+pub mod density;
+pub mod gaps;
+pub mod spike_and_dip;
+
 use crate::config::{Band, Calibration, Method, Severity};
 
 /// What a rule says of one reading, and why.
@@ -33,6 +38,16 @@ impl fmt::Display for Finding {
             Finding::Anomalous(margin, severity) => write!(f, "{severity}: {margin}"),
         }
     }
+}
+
+/// Which side of what is usual a number lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Above.
+    High,
+    /// Below.
+    Low,
 }
 
 /// A number beside its threshold, and where the threshold comes from.

@@ -22,6 +22,24 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Duration::try_from(signed).map_err(|_| unread())
 }
 
+/// The same for `Option<Duration>`; leave `None` out with `skip_serializing_if`.
+pub(super) mod optional {
+    use super::{Deserializer, Duration, Serializer};
+
+    /// As [`super::serialize`].
+    pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::serialize(duration, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    /// As [`super::deserialize`].
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+        super::deserialize(d).map(Some)
+    }
+}
+
 /// The shortest form.
 pub(super) fn shown(duration: Duration) -> String {
     SignedDuration::try_from(duration)

@@ -251,8 +251,10 @@ const HOLD_VERSION: u8 = 2;
 const WRITE_VERSION: u8 = 3;
 /// The version of the encoded state with all that and the last values behind it.
 const LAST_VERSION: u8 = 4;
-/// The version of the encoded state with all that and whose scores the rules know; the newest this code reads.
-const STATE_VERSION: u8 = 5;
+/// The version of the encoded state with all that and whose scores the rules know.
+const MODELS_VERSION: u8 = 5;
+/// The version of the encoded state with all that and where the last write is noted; the newest this code reads.
+const STATE_VERSION: u8 = 6;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -326,9 +328,13 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
+            (hold, write) if self.seen.noted_in.is_some() => {
+                let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
+                postcard::to_extend(&rest, plain(STATE_VERSION)).unwrap_or_default()
+            }
             (hold, write) if !self.models.is_empty() => {
                 let rest = (write, hold, &self.last, &self.models);
-                postcard::to_extend(&rest, plain(STATE_VERSION)).unwrap_or_default()
+                postcard::to_extend(&rest, plain(MODELS_VERSION)).unwrap_or_default()
             }
             (hold, write) if !self.last.is_empty() => {
                 postcard::to_extend(&(write, hold, &self.last), plain(LAST_VERSION)).unwrap_or_default()
@@ -372,9 +378,15 @@ impl SeriesState {
                 (state.seen.last_write, state.hold, state.last) = (write, hold, last);
                 rest
             }
-            _ => {
+            MODELS_VERSION => {
                 let ((write, hold, last, models), rest) = postcard::take_from_bytes(rest).ok()?;
                 (state.seen.last_write, state.hold) = (write, hold);
+                (state.last, state.models) = (last, models);
+                rest
+            }
+            _ => {
+                let ((write, hold, last, models, noted_in), rest) = postcard::take_from_bytes(rest).ok()?;
+                (state.seen.last_write, state.hold, state.seen.noted_in) = (write, hold, noted_in);
                 (state.last, state.models) = (last, models);
                 rest
             }
@@ -469,6 +481,7 @@ mod tests {
     use crate::event_time::Placement;
     use crate::position::Sequence;
     use crate::reading::{Filling, Gap};
+    use crate::seen::NotedIn;
     use proptest::prelude::*;
 
     fn policy() -> Policy {
@@ -676,10 +689,18 @@ mod tests {
         let old = state.encode();
         assert_eq!((old[0], SeriesState::decode(&old)), (1, Ok(state.clone())));
         let reading = scored(6, 1.0, None);
-        state.seen_mut().write(Order::Kept, std::iter::once(&reading.reading.position));
+        let last = reading.reading.position.place();
+        state.seen_mut().write(Order::Kept, std::iter::once(&reading.reading.position), None);
         classify(&policy(), &mut state, &reading, "m");
+        let old = state.encode();
+        assert!(
+            (old[0] < 6, SeriesState::decode(&old)) == (true, Ok(state.clone())),
+            "not said where it is noted"
+        );
+        let noted_in = Some(NotedIn { minute: None, last });
+        state.seen_mut().write(Order::Kept, std::iter::once(&reading.reading.position), noted_in);
         let read = SeriesState::decode(&state.encode()).expect("its own bytes");
-        assert_eq!(read, state);
+        assert_eq!((state.encode()[0], &read), (6, &state));
         assert!(read.seen().wrote(Order::Kept, &reading.reading.position));
         state.admit(&EventTime::default(), scored(7, 1.0, None), "m");
         assert_eq!(SeriesState::decode(&state.encode()), Ok(state), "with a hold too");

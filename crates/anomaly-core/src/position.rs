@@ -175,6 +175,12 @@ impl Runs {
         self.0.iter().any(|(first, last)| (first..=last).contains(&place))
     }
 
+    /// Whether each of `other` lies in one of them.
+    pub fn cover_all(&self, other: &Runs) -> bool {
+        let covers = |(first, last): &(Place, Place)| self.0.iter().any(|(f, l)| f <= first && last <= l);
+        other.0.iter().all(covers)
+    }
+
     /// The runs, in lots of at most `runs_max` of them.
     pub fn lots(&self, runs_max: usize) -> impl Iterator<Item = Runs> + '_ {
         self.0.chunks(runs_max.max(1)).map(|lot| Runs(lot.to_vec()))
@@ -227,6 +233,9 @@ mod tests {
         assert_eq!(json, r#"[["9.1","10.0"],"3.0"]"#);
         assert_eq!(serde_json::from_str::<Runs>(&json).expect("its own"), runs);
         assert!(serde_json::from_str::<Runs>(r#"["9"]"#).is_err());
+        let run = |first, last| Runs(vec![(place(first, 0), place(last, 0))]);
+        assert!(runs.cover_all(&run(10, 10)) && runs.cover_all(&runs) && runs.cover_all(&Runs::default()));
+        assert!(![run(3, 4), run(3, 10), run(11, 11)].iter().any(|other| runs.cover_all(other)));
         assert_eq!(runs.lots(1).map(|lot| lot.0.len()).collect::<Vec<_>>(), [1, 1]);
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::position::{Place, Position};
+use crate::position::{Place, Position, Runs};
 
 /// The most partitions of which a series remembers how far it came: what it moved from lately.
 pub const MARKS_MAX: usize = 4;
@@ -18,6 +18,29 @@ pub struct Seen {
     /// the last mark's partition.
     #[serde(skip)]
     pub(crate) last_write: Vec<Place>,
+    /// Where they are noted, if they are.
+    #[serde(skip)]
+    pub(crate) noted_in: Option<NotedIn>,
+}
+
+/// The note that has a write, among the journal's of its partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedIn {
+    /// The minute of arrival that the note is of, in minutes since 1970, where the source keeps no order.
+    pub minute: Option<i64>,
+    /// The note's last place.
+    pub last: Place,
+}
+
+/// What a state wrote last: what must be noted before it is forgotten.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written<'s> {
+    /// The partition of all of it.
+    pub partition: &'s str,
+    /// The readings of the series in these runs of the partition.
+    pub runs: Runs,
+    /// The note that has them, unless it could not be made; `None` in a state of the time before it was said.
+    pub noted_in: Option<&'s NotedIn>,
 }
 
 /// What a source promises of a partition.
@@ -59,13 +82,37 @@ impl Seen {
     }
 
     /// Remembers that the readings at `positions`, which are of one partition and in the order of their places,
-    /// are written together. What was remembered before is forgotten.
-    pub fn write<'p>(&mut self, order: Order, positions: impl Iterator<Item = &'p Position>) {
+    /// are written together, and are then noted in `noted_in`. What was remembered before
+    /// ([`Seen::last_write`]) is forgotten: nothing else may know of it.
+    pub fn write<'p>(
+        &mut self,
+        order: Order,
+        positions: impl Iterator<Item = &'p Position>,
+        noted_in: Option<NotedIn>,
+    ) {
+        self.noted_in = noted_in;
         let places = positions.map(Position::place);
         self.last_write = match order {
             Order::Kept => places.take(1).collect(),
             Order::None => places.collect(),
         };
+    }
+
+    /// The last write, of a source that promises `order`; `None` if there was none.
+    pub fn last_write(&self, order: Order) -> Option<Written<'_>> {
+        let (newest, first) = (self.newest()?, self.last_write.first()?);
+        // The note says what was promised then.
+        let order = match &self.noted_in {
+            Some(NotedIn { minute: Some(_), .. }) => Order::None,
+            Some(NotedIn { minute: None, .. }) => Order::Kept,
+            None => order,
+        };
+        let mut runs = Runs::default();
+        match order {
+            Order::Kept => runs.push(first.clone(), newest.place()),
+            Order::None => self.last_write.iter().for_each(|place| runs.push(place.clone(), place.clone())),
+        }
+        Some(Written { partition: &newest.partition, runs, noted_in: self.noted_in.as_ref() })
     }
 
     /// Whether the reading at `position` was of the last write.
@@ -128,10 +175,25 @@ mod tests {
         let positions = [at("p", 4, 0), at("p", 6, 0)];
         for (order, between) in [(Order::Kept, true), (Order::None, false)] {
             let mut seen = seen(&positions);
-            seen.write(order, positions.iter());
+            seen.write(order, positions.iter(), None);
             let wrote = |sequence| seen.wrote(order, &at("p", sequence, 0));
             assert_eq!([3, 4, 5, 6, 7].map(wrote), [false, true, between, true, false]);
             assert!(!seen.wrote(order, &at("q", 4, 0)));
+            let written = seen.last_write(order).expect("a write");
+            let cover = |sequence| written.runs.cover(&at("p", sequence, 0).place());
+            assert_eq!([3, 4, 5, 6, 7].map(cover), [false, true, between, true, false], "the same");
+        }
+        assert_eq!(seen(&positions).last_write(Order::Kept), None);
+    }
+
+    #[test]
+    fn a_write_is_read_by_the_order_that_was_promised_when_it_was_made() {
+        let positions = [at("p", 4, 0), at("p", 6, 0)];
+        for (order, other, minute) in [(Order::Kept, Order::None, None), (Order::None, Order::Kept, Some(0))]
+        {
+            let mut seen = seen(&positions);
+            seen.write(order, positions.iter(), Some(NotedIn { minute, last: positions[1].place() }));
+            assert_eq!(seen.last_write(order), seen.last_write(other));
         }
     }
 

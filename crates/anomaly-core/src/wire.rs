@@ -163,10 +163,15 @@ impl TransitionV1 {
 impl ChunkV1 {
     /// The name of what comes in order: the readings of its partition in its group.
     pub fn strand(&self) -> String {
-        match &self.group {
-            Some(group) => format!("{group}/{}", self.partition),
-            None => self.partition.clone(),
-        }
+        strand(self.group.as_deref(), &self.partition)
+    }
+}
+
+/// The name of what comes in order: the readings of `partition` in `group`.
+pub fn strand(group: Option<&str>, partition: &str) -> String {
+    match group {
+        Some(group) => format!("{group}/{partition}"),
+        None => partition.to_owned(),
     }
 }
 

@@ -38,6 +38,14 @@ pub async fn journal(journal: &impl Journal) -> Result<(), Fault> {
     journal.note("s", &runs(&[(150, 150), (1_005, 1_005)]), Timestamp::default()).await?;
     let found = find("s", 1_000, None).await?;
     assert_eq!(found[5..], [true, true, true, true], "all runs of a note that is found");
+
+    let name = |strand: &str, last| (strand.to_owned(), place(last));
+    let got = journal.get(&[name("s", 1_005), name("s", 7), name("s/2", 9), name("s", 8)]).await?;
+    assert_eq!(got, [&[(150, 150), (1_005, 1_005)][..], &[], &[(9, 9)], &[(5, 8)]].map(runs));
+    assert_eq!(journal.get(&[]).await?, []);
+    let many: Vec<_> = (0..130).map(|last| name("s", last)).collect();
+    let there = journal.get(&many).await?.iter().map(|runs| !runs.is_empty()).collect::<Vec<_>>();
+    assert_eq!(there, (0..130).map(|last| [8, 99].contains(&last)).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -137,6 +137,10 @@ impl<P: Journal + Sync> Journal for Failing<&P> {
     async fn find(&self, strand: &str, first: &Place, last: Option<&Place>) -> Result<Runs, Fault> {
         self.run(self.inner.find(strand, first, last)).await
     }
+
+    async fn get(&self, names: &[(String, Place)]) -> Result<Vec<Runs>, Fault> {
+        self.run(self.inner.get(names)).await
+    }
 }
 
 impl<P: Outbox + Sync> Outbox for Failing<&P> {

@@ -243,6 +243,11 @@ impl Journal for MemoryTables {
         }
         Ok(found)
     }
+
+    async fn get(&self, names: &[(String, Place)]) -> Result<Vec<Runs>, Fault> {
+        let journal = lock(&self.journal);
+        Ok(names.iter().map(|name| journal.get(name).cloned().unwrap_or_default()).collect())
+    }
 }
 
 impl Outbox for MemoryTables {

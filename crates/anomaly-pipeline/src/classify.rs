@@ -86,6 +86,9 @@ impl<S, R, J> Copy for Tables<'_, S, R, J> {}
 /// dead-letter queue while others went on. The state's last write and the journal tell which. A late one is judged
 /// beside the state, and its transitions say so.
 ///
+/// Every write of a state is in the state, as its last, or in the journal: it is noted when all of the chunk is
+/// judged, and a state is not written again before its last write is seen to be noted.
+///
 /// # Errors
 /// The first fault. What was written stays written and is recognised when the chunk comes again.
 pub async fn classify_chunk<S: States, R: Rejects, J: Journal>(
@@ -113,6 +116,10 @@ pub async fn classify_chunk<S: States, R: Rejects, J: Journal>(
     if groups.iter().zip(&loaded).any(|(group, stored)| late::any_behind(group, stored)) {
         recall.ask().await?;
     }
+    let to_write =
+        groups.iter().zip(&loaded).filter_map(|(group, stored)| late::any_unwritten(&recall, group, stored));
+    let to_write: Vec<_> = to_write.map(SeriesState::seen).collect();
+    recall.look_up(to_write.into_iter()).await?;
     for ((series, rows), stored) in groups.iter().zip(loaded) {
         let work = Work { tables, policy, series, model: &model, now };
         work.judge(rows, stored, &mut recall).await?.add_to(&mut outcome);
@@ -161,12 +168,13 @@ impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
         for _ in 0..CONFLICTS_MAX {
             let revision = stored.as_ref().map(|s| s.revision);
             let mut state = stored.map(|s| s.state).unwrap_or_default();
+            recall.ask_aside(series, late::first_unsaid(recall, &state, rows)).await?;
             let Sorted { fresh, late } = late::sort(policy.order(), &state, rows, recall);
             // The late ones first: once the state is written nothing tells them from those it judged.
             let late = if late.is_empty() {
                 Some(Judged::default())
             } else {
-                late::judge_late(self, &state, recall.order(), late).await?
+                late::judge_late(self, &state, recall, late).await?
             };
             let is_settled = late.is_some();
             if is_settled && says_nothing(series, &state, &fresh) {
@@ -180,7 +188,9 @@ impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
             }
             if is_settled {
                 let count = fresh.len();
-                state.seen_mut().write(recall.order(), fresh.iter().map(|row| &row.reading.position));
+                recall.secure(series, state.seen(), *now).await?;
+                let positions = fresh.iter().map(|row| &row.reading.position);
+                state.seen_mut().write(recall.order(), positions, recall.noted_in());
                 let mut judged = judge(policy, &mut state, series, &fresh, model);
                 judged.fresh = count;
                 self.keep_dropped(&judged).await?;

@@ -244,6 +244,10 @@ pub trait Journal {
         first: &Place,
         last: Option<&Place>,
     ) -> impl Future<Output = Result<Runs, Fault>> + Send;
+
+    /// What the notes with these strands and last places (no name twice, any number) say, in order; no runs
+    /// where there is none. What is read is what was last written.
+    fn get(&self, names: &[(String, Place)]) -> impl Future<Output = Result<Vec<Runs>, Fault>> + Send;
 }
 
 /// The name of a transition.

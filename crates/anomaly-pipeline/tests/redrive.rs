@@ -224,24 +224,117 @@ async fn a_crash_anywhere_adds_nothing() {
         }
         calls += 1;
     }
-    // The states, the journal, of each series its late state, that and the own one written; two notes.
-    assert_eq!(calls, 2 + 2 * 3 + 2);
+    // The states, the journal, the note of their last write; of each series what is known of it alone, its late
+    // state, the journal for that, twice, that and the own one written; the note of the late ones' last write; two
+    // notes.
+    assert_eq!(calls, 3 + 2 * 6 + 1 + 2);
 }
 
-/// Crashed after its states were written, given up, and brought back when others had been judged: what the state
-/// wrote last is not what is asked for. It was judged, and nothing says so any more: the one case that is judged
-/// twice, and even then it is no other alert.
-#[tokio::test]
-async fn an_alert_that_is_known_stays_as_it_is() {
-    let tables = MemoryTables::default();
-    let failing = Failing::new(&tables, &[(2, Failure::Before)]);
+/// Judges `chunk` with the `call`th call of a port failing.
+async fn judge_failing(
+    policy: &Policy,
+    tables: &MemoryTables,
+    chunk: ChunkV1,
+    call: usize,
+    how: Failure,
+) -> bool {
+    let failing = Failing::new(tables, &[(call, how)]);
     let ports = Tables::new(&failing, &failing, &failing);
-    classify_chunk(ports, &policy(), chunk(1..=10), at(10_000)).await.expect_err("the note fails");
-    judge(&tables, chunk(11..=20)).await;
-    let before = tables.outbox();
-    assert_eq!(told(&tables), [(5, Step::Fired, None), (9, Step::Resolved, None)]);
-    assert_eq!(fates(judge(&tables, chunk(1..=10)).await), (0, 0, 10));
-    assert_eq!(tables.outbox(), before, "the same reading opens the same alert");
+    classify_chunk(ports, policy, chunk, at(2 * DAY_MS)).await.is_err()
+}
+
+/// Crashed after its states were written and before its note, given up, and brought back when others had been
+/// judged: what the states wrote last is not what is asked for, and the chunk's note is not there.
+#[tokio::test]
+async fn a_chunk_that_was_judged_and_given_up_before_its_note_is_known() {
+    let sqs = Source { kind: SourceKind::Sqs, ..Source::default() };
+    let unordered = Policy::new(&Config { source: sqs, ..config() }, &["v".to_owned()]);
+    for policy in [policy(), unordered] {
+        let tables = MemoryTables::default();
+        assert!(judge_failing(&policy, &tables, chunk(1..=10), 2, Failure::Before).await, "the note");
+        for others in [11..=20, 21..=30] {
+            judge_by(&policy, &tables, chunk(others), 0).await;
+        }
+        let before = all(&tables);
+        assert_eq!(told(&tables), [(5, Step::Fired, None), (9, Step::Resolved, None)]);
+        for again in [5..=10, 1..=10, 3..=12] {
+            let count = again.clone().count();
+            assert_eq!(fates(judge_by(&policy, &tables, chunk(again), 0).await), (0, count, 0));
+        }
+        assert_eq!(all(&tables), before);
+    }
+}
+
+/// The same of late ones, which are written beside the series' own.
+#[tokio::test]
+async fn a_late_chunk_that_was_judged_and_given_up_before_its_note_is_known() {
+    let tables = MemoryTables::default();
+    judge(&tables, chunk(101..=110)).await;
+    // The states, the journal, the last note, what is known of the series alone, its late state, that written.
+    assert!(judge_failing(&policy(), &tables, chunk(1..=8), 6, Failure::Before).await, "the note");
+    assert_eq!(told(&tables).len(), 1, "it was judged");
+    assert_eq!(fates(judge(&tables, chunk(20..=30)).await), (0, 0, 11));
+    let before = all(&tables);
+    assert_eq!(fates(judge(&tables, chunk(1..=8)).await), (0, 8, 0));
+    assert_eq!(all(&tables), before);
+}
+
+/// Part of a chunk was judged, and nothing of it noted: that part is known, and the other is not.
+#[tokio::test]
+async fn what_is_known_of_one_series_is_not_taken_for_known_of_another() {
+    let tables = MemoryTables::default();
+    let both = |numbers: std::ops::RangeInclusive<u64>| {
+        let rows = numbers.map(|i| row_at("s/0", ["a", "b"][i as usize % 2], i, i as i64, 50.0));
+        chunk_of("s/0", rows.collect())
+    };
+    assert!(judge_failing(&policy(), &tables, both(1..=10), 2, Failure::Before).await, "the second series");
+    assert_eq!(fates(judge(&tables, both(11..=20)).await), (10, 0, 0));
+    assert_eq!(fates(judge(&tables, both(1..=10)).await), (0, 5, 5));
+}
+
+/// Wherever it fails to see to what the chunk before it left: the second delivery brings all to the same end.
+#[tokio::test]
+async fn a_crash_anywhere_behind_a_chunk_without_a_note_adds_nothing() {
+    let both = |numbers: std::ops::RangeInclusive<u64>| {
+        let rows = numbers.map(|i| row_at("s/0", ["a", "b"][i as usize % 2], i, i as i64, 50.0));
+        chunk_of("s/0", rows.collect())
+    };
+    let mut calls = 0;
+    loop {
+        let mut was_made = false;
+        for failure in [Failure::Before, Failure::After] {
+            let tables = MemoryTables::default();
+            assert!(judge_failing(&policy(), &tables, both(1..=10), 3, Failure::Before).await, "the note");
+            was_made |= judge_failing(&policy(), &tables, both(11..=20), calls, failure).await;
+            let (judged, known, late) = fates(judge(&tables, both(11..=20)).await);
+            assert!(late == 0 && judged + known == 10);
+            let before = all(&tables);
+            assert_eq!(fates(judge(&tables, both(1..=20)).await), (0, 20, 0), "call {calls} {failure:?}");
+            assert_eq!(all(&tables), before);
+        }
+        if !was_made {
+            break;
+        }
+        calls += 1;
+    }
+    // The states, the note that is missing, a note for each series alone and its state, the chunk's own note.
+    assert_eq!(calls, 2 + 2 * 2 + 1);
+}
+
+/// Where the chunk before is noted, a chunk costs one look more, and no more writes.
+#[tokio::test]
+async fn a_chunk_after_another_looks_up_one_note() {
+    let tables = MemoryTables::default();
+    let both = |numbers: std::ops::RangeInclusive<u64>| {
+        let rows = numbers.map(|i| row_at("s/0", ["a", "b"][i as usize % 2], i, i as i64, 50.0));
+        chunk_of("s/0", rows.collect())
+    };
+    judge(&tables, both(1..=10)).await;
+    let failing = Failing::new(&tables, &[]);
+    let ports = Tables::new(&failing, &failing, &failing);
+    classify_chunk(ports, &policy(), both(11..=20), at(0)).await.expect("no faults");
+    // The states, the note, two states, a note.
+    assert_eq!(failing.calls(), 1 + 1 + 2 + 1);
 }
 
 /// Two readings of one second, one in time and one late, open an alert each, of one name. The late one must not
@@ -260,25 +353,21 @@ async fn a_late_reading_does_not_end_the_alert_that_is_firing() {
     assert_eq!(told(&tables), [(100, Step::Fired, None), (203, Step::Resolved, None)]);
 }
 
-/// Alerts whose readings carry one time have different names, by the alert before. Judged again without what came
-/// before, a reading finds the name that it, or its neighbour of the same time, had.
+/// Alerts whose readings carry one time have different names, by the alert before. Late readings of that time find
+/// the names of those in time, and the outbox keeps what it has.
 #[tokio::test]
 async fn a_name_that_was_hashed_once_more_makes_no_second_alert() {
-    let rows: Vec<RowV1> = [50.0, 50.0, 1.0, 1.0, 1.0, 50.0, 50.0, 1.0, 1.0, 1.0]
-        .iter()
-        .zip(1..)
-        .map(|(value, i)| row_at("s/0", "a", i, 100, *value))
-        .collect();
+    let rows = |from: u64| -> Vec<RowV1> {
+        let values = [50.0, 50.0, 1.0, 1.0, 1.0, 50.0, 50.0, 1.0, 1.0, 1.0];
+        values.iter().zip(from..).map(|(value, i)| row_at("s/0", "a", i, 100, *value)).collect()
+    };
     let tables = MemoryTables::default();
-    let failing = Failing::new(&tables, &[(2, Failure::Before)]);
-    let ports = Tables::new(&failing, &failing, &failing);
-    let whole = chunk_of("s/0", rows.clone());
-    classify_chunk(ports, &policy(), whole.clone(), at(0)).await.expect_err("the note fails");
+    judge(&tables, chunk_of("s/0", rows(11))).await;
     judge(&tables, chunk(101..=103)).await;
     let before = tables.outbox();
     assert_eq!(before.len(), 4, "two alerts of one second");
-    for part in [whole, chunk_of("s/0", rows[5..].to_vec())] {
-        judge(&tables, part).await;
+    for part in [rows(1)[5..].to_vec(), rows(1)] {
+        judge(&tables, chunk_of("s/0", part)).await;
         assert_eq!(tables.outbox(), before);
     }
 }

@@ -39,10 +39,12 @@ pub enum Port {
     Find,
     /// `Journal::note`.
     Note,
+    /// `Journal::get`.
+    Get,
 }
 
 /// All of [`Port`].
-pub const PORTS: [Port; 15] = [
+pub const PORTS: [Port; 16] = [
     Port::Score,
     Port::Send,
     Port::Load,
@@ -58,6 +60,7 @@ pub const PORTS: [Port; 15] = [
     Port::Delete,
     Port::Find,
     Port::Note,
+    Port::Get,
 ];
 
 /// What befalls a call.

@@ -21,10 +21,8 @@ pub(crate) struct Course {
     pub(crate) in_time: Vec<Handed>,
     /// Those that came after newer ones, as far as they belong together.
     pub(crate) late: Vec<Vec<Handed>>,
-    /// The alert that counts the late ones, and how far it counted.
-    counting: Option<(String, u32)>,
-    /// How many late readings were counted.
-    pub(crate) counted_late: u32,
+    /// How many of each of these a rule counted.
+    counts: Vec<u32>,
 }
 
 impl Course {
@@ -57,14 +55,20 @@ impl Course {
         };
         match self.late.last_mut().filter(goes_on) {
             Some(last) => last.extend(behind),
-            None => self.late.push(behind),
+            None => {
+                self.late.push(behind);
+                self.counts.push(0);
+            }
         }
     }
 
-    /// The state beside the series' own says that `alert` has counted so many late readings.
-    pub(crate) fn count_late(&mut self, alert: &str, count: u32) {
-        let before = self.counting.take().filter(|(counting, _)| counting == alert).map_or(0, |(_, n)| n);
-        self.counted_late += count - before.min(count);
-        self.counting = Some((alert.to_owned(), count));
+    /// The state beside the series' own says that `count` of the late readings that belong together were judged.
+    pub(crate) fn count_late(&mut self, count: u32) {
+        self.counts.last_mut().into_iter().for_each(|last| *last = count);
+    }
+
+    /// How many late readings were counted.
+    pub(crate) fn counted_late(&self) -> u32 {
+        self.counts.iter().sum()
     }
 }

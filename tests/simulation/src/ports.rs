@@ -227,6 +227,16 @@ impl Journal for Ports {
         self.call(Port::Find, plan, None, move |world| Ok(world.tables.find(&strand, first, last.as_ref())))
             .await
     }
+
+    async fn get(&self, names: &[(String, Place)]) -> Result<Vec<Runs>, Fault> {
+        let plan = self.plan(Port::Get, format_args!("{}", names.len()));
+        let names = names.to_vec();
+        self.call(Port::Get, plan, None, move |world| {
+            let note = |name| world.tables.journal.get(name).cloned().unwrap_or_default();
+            Ok(names.iter().map(note).collect())
+        })
+        .await
+    }
 }
 
 impl Outbox for Ports {

@@ -63,9 +63,19 @@ impl Fifo {
 
     /// The next messages of the groups that have none in flight, up to `most` of each.
     ///
-    /// While `is_giving_up`, what was never received goes to the dead-letter queue.
-    pub(crate) fn receive(&mut self, now_ms: i64, most: usize, is_giving_up: bool) -> Vec<Vec<Message>> {
-        let is_lost = |message: &mut Message| is_giving_up && message.receives == 0 && !message.was_dead;
+    /// What was received `receives_max` times goes to the dead-letter queue; so does, while `is_giving_up`, what
+    /// was never received.
+    pub(crate) fn receive(
+        &mut self,
+        now_ms: i64,
+        most: usize,
+        receives_max: u32,
+        is_giving_up: bool,
+    ) -> Vec<Vec<Message>> {
+        let is_lost = |message: &mut Message| {
+            let Message { receives, was_dead, .. } = message;
+            *receives >= receives_max || is_giving_up && *receives == 0 && !*was_dead
+        };
         let mut received = Vec::new();
         for messages in self.groups.values_mut() {
             if messages.iter().any(|message| message.visible_ms > now_ms) {

@@ -365,7 +365,8 @@ impl Round {
             let mut world = lock(&self.world);
             let (now_ms, most) = (world.now_ms, world.scenario.messages);
             let is_giving_up = world.scenario.outages.iter().any(|outage| outage.contains(&now_ms));
-            let batches = world.queue.receive(now_ms, most, is_giving_up);
+            let receives_max = world.scenario.receives_max;
+            let batches = world.queue.receive(now_ms, most, receives_max, is_giving_up);
             if world.queue.has_dead() {
                 let later = world.dice.i64(60_000..3_600_000);
                 world.after(later, Event::Redrive);

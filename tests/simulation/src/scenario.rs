@@ -180,6 +180,8 @@ pub struct Scenario {
     pub in_flight_max: usize,
     /// Groups of series in the queue.
     pub groups: u32,
+    /// How often a message is received before it goes to the dead-letter queue.
+    pub receives_max: u32,
     /// When `classify` is out of order altogether, in milliseconds since the round began, and for so long that
     /// messages go to the dead-letter queue.
     pub outages: Vec<Range<i64>>,
@@ -226,6 +228,7 @@ impl Scenario {
             rows_max: *pick(&mut rng, &[1, 4, 500]),
             in_flight_max: *pick(&mut rng, &[1, 2, 4]),
             groups: *pick(&mut rng, &[1, 3, 8]),
+            receives_max: if has_dead_letters { *pick(&mut rng, &[1, 2, 5]) } else { u32::MAX },
             outages: if has_dead_letters { outages(&mut rng, well_from_ms) } else { Vec::new() },
             well_from_ms,
         })

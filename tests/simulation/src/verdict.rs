@@ -10,7 +10,7 @@ use anomaly_core::seen::Order;
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::ports::TransitionKey;
 
-use crate::course::Handed;
+use crate::course::{Course, Handed};
 use crate::reference::{Demand, demands};
 use crate::scenario::{self, Truth, score};
 use crate::world::{World, counting};
@@ -65,7 +65,7 @@ fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
         // What was written last depends on how readings were cut into chunks, and is no matter of the verdict.
         let mut found =
             world.tables.states.get(series).and_then(|(bytes, _)| SeriesState::decode(bytes).ok());
-        found.iter_mut().for_each(|found| found.seen_mut().write(Order::Kept, std::iter::empty()));
+        found.iter_mut().for_each(|found| found.seen_mut().write(Order::Kept, std::iter::empty(), None));
         if found.as_ref() != Some(state) {
             problems.push(format!("the state of {series} is {found:?}, and should be {state:?}"));
         }
@@ -96,7 +96,7 @@ fn judged(world: &World, problems: &mut Vec<String>) {
         let state =
             world.tables.states.get(&name).map(|(bytes, _)| SeriesState::decode(bytes).unwrap_or_default());
         let in_time = state.as_ref().and_then(counting).map_or(0, |open| open.anomalous);
-        let late = world.courses.get(&name).map_or(0, |course| course.counted_late);
+        let late = world.courses.get(&name).map_or(0, Course::counted_late);
         if in_time + late != wanted {
             problems.push(format!("{in_time} readings of {series} were judged and {late} late, of {wanted}"));
         }

@@ -328,7 +328,7 @@ impl World {
                 let course = self.courses.entry(name.clone()).or_default();
                 course.wrote_late(message);
                 if let Some(open) = counting(state) {
-                    course.count_late(open.id.as_str(), open.anomalous);
+                    course.count_late(open.anomalous);
                 }
             }
         }

@@ -8,6 +8,7 @@ use anomaly_pipeline::ports::Journal;
 use aws_sdk_dynamodb::Client;
 
 use super::item::{Item, expires_s, n, s, text};
+use super::series::rows;
 use crate::connect::Connector;
 use crate::fault::fault;
 
@@ -76,6 +77,24 @@ impl Journal for DynamoJournal {
                 return Ok(found);
             }
         }
+    }
+
+    async fn get(&self, names: &[(String, Place)]) -> Result<Vec<Runs>, Fault> {
+        const OPERATION: &str = "look up what was noted as judged";
+        let key = |(strand, last): &(String, Place)| {
+            Item::from([(names::STRAND.to_owned(), s(strand)), (names::LAST.to_owned(), s(sortable(last)))])
+        };
+        let keys = names.iter().map(key).collect();
+        let found = rows(&self.client, &self.table, OPERATION, keys).await?;
+        let runs = |(strand, last): &(String, Place)| {
+            let last = sortable(last);
+            let is_it = |row: &&Item| {
+                text(row, names::STRAND) == Some(strand) && text(row, names::LAST) == Some(&last)
+            };
+            let Some(row) = found.iter().find(is_it) else { return Ok(Runs::default()) };
+            read(row).ok_or_else(|| Fault::permanent(OPERATION, "a row has no runs"))
+        };
+        names.iter().map(runs).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tables with a row a series: reading many at once, and on what condition one is written.
+//! Reading many rows at once, and on what condition a series' row is written.
 
 use anomaly_core::names;
 use anomaly_core::reading::SeriesId;
@@ -19,18 +19,28 @@ pub(super) async fn rows_of(
     operation: &str,
     series: &[SeriesId],
 ) -> Result<Vec<Item>, Fault> {
-    let mut items = Vec::with_capacity(series.len());
-    for some in series.chunks(ROWS_MAX) {
-        items.extend(lot(client, table, operation, some).await?);
+    let key = |name: &SeriesId| Item::from([(names::SERIES.to_owned(), s(name.as_str()))]);
+    rows(client, table, operation, series.iter().map(key).collect()).await
+}
+
+/// The rows with these `keys` that there are in `table`, in any order, as they were last written.
+pub(super) async fn rows(
+    client: &Client,
+    table: &str,
+    operation: &str,
+    keys: Vec<Item>,
+) -> Result<Vec<Item>, Fault> {
+    let mut items = Vec::with_capacity(keys.len());
+    for some in keys.chunks(ROWS_MAX) {
+        items.extend(lot(client, table, operation, some.to_vec()).await?);
     }
     Ok(items)
 }
 
-async fn lot(client: &Client, table: &str, operation: &str, series: &[SeriesId]) -> Result<Vec<Item>, Fault> {
-    let key = |name: &SeriesId| Item::from([(names::SERIES.to_owned(), s(name.as_str()))]);
-    let keys = KeysAndAttributes::builder().set_keys(Some(series.iter().map(key).collect()));
+async fn lot(client: &Client, table: &str, operation: &str, keys: Vec<Item>) -> Result<Vec<Item>, Fault> {
+    let mut items = Vec::with_capacity(keys.len());
+    let keys = KeysAndAttributes::builder().set_keys(Some(keys));
     let mut wanted = keys.consistent_read(true).build().map_err(|e| Fault::permanent(operation, e))?;
-    let mut items = Vec::with_capacity(series.len());
     // A row may be large enough that an answer (16 MB) has room for a part of the lot only: that is progress.
     let mut idle = 0;
     while idle < ATTEMPTS_MAX {

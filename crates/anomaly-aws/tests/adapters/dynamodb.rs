@@ -485,6 +485,16 @@ mod journal {
                 }
                 ok(answer)
             }
+            "BatchGetItem" => {
+                let asked = &asked["RequestItems"]["journal"];
+                assert_eq!(asked["ConsistentRead"], true);
+                let keys = asked["Keys"].as_array().expect("keys");
+                assert!(keys.len() <= 100, "what DynamoDB takes");
+                let key = |key: &Value| (text(&key["strand"]), text(&key["last"]));
+                // Any order will do.
+                let found = keys.iter().rev().filter_map(|asked| rows.get(&key(asked)));
+                ok(json!({ "Responses": { "journal": found.collect::<Vec<_>>() } }))
+            }
             other => panic!("the journal does not {other}"),
         }
     }

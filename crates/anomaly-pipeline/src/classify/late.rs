@@ -1,6 +1,7 @@
 //! Readings that come late: older than what was judged, and not judged themselves.
 
 use anomaly_core::classify::SeriesState;
+use anomaly_core::position::Position;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::seen::Order;
 use anomaly_core::time::Timestamp;
@@ -55,7 +56,7 @@ pub(super) fn sort<'r, J: Journal>(
 pub(super) async fn judge_late<S: States, R: Rejects, J: Journal>(
     work: &Work<'_, S, R, J>,
     state: &SeriesState,
-    order: Order,
+    recall: &mut Recall<'_, J>,
     mut rows: Vec<&Scored>,
 ) -> Result<Option<Judged>, Fault> {
     let Work { tables, policy, series, now, .. } = work;
@@ -65,12 +66,21 @@ pub(super) async fn judge_late<S: States, R: Rejects, J: Journal>(
         Some(Stored { state, revision }) => (Some(state), Some(revision)),
         None => (None, None),
     };
-    if let Some(before) = &before {
-        rows.retain(|row| !before.seen().wrote(order, &row.reading.position));
+    let order = recall.order();
+    if let (Some(before), Some(first)) = (&before, rows.first()) {
+        // What was written there is in it or in the journal, if the journal is asked after it was read.
+        recall.ask().await?;
+        recall.ask_aside(series, Some(&first.reading.position)).await?;
+        let is_known = |position| before.seen().wrote(order, position) || recall.knows(position);
+        rows.retain(|row| !is_known(&row.reading.position));
     }
     let Some(first) = rows.first() else { return Ok(Some(Judged::default())) };
+    if let Some(before) = &before {
+        recall.secure(series, before.seen(), *now).await?;
+    }
     let mut late = state.beside(before, &first.reading.position);
-    late.seen_mut().write(order, rows.iter().map(|row| &row.reading.position));
+    let positions = rows.iter().map(|row| &row.reading.position);
+    late.seen_mut().write(order, positions, recall.noted_in());
     let mut judged = judge(policy, &mut late, series, &rows, work.model);
     // Nothing comes that they could wait for.
     let released = late.end_hold(series);
@@ -97,6 +107,31 @@ fn say_late(rows: &[&Scored], now: Timestamp, judged: &mut Judged) {
         let row = rows.iter().find(|row| row.reading.at == transition.at).or(rows.last());
         transition.late_ms = row.map(|row| now.ms_since(row.reading.position.arrived).max(0));
     }
+}
+
+/// The state that is `stored`, if any of `rows` was not of its last write, which they will then take the place of.
+pub(super) fn any_unwritten<'s, J: Journal>(
+    recall: &Recall<'_, J>,
+    (_, rows): &(SeriesId, Vec<Scored>),
+    stored: &'s Option<Stored>,
+) -> Option<&'s SeriesState> {
+    let state = &stored.as_ref()?.state;
+    rows.iter().any(|row| !state.seen().wrote(recall.order(), &row.reading.position)).then_some(state)
+}
+
+/// The first of `rows` that lies behind what `state` has seen, and of which neither it nor the journal of the
+/// chunk's strand says that it was judged.
+pub(super) fn first_unsaid<'r, J: Journal>(
+    recall: &Recall<'_, J>,
+    state: &SeriesState,
+    rows: &'r [Scored],
+) -> Option<&'r Position> {
+    let is_unsaid = |position: &&Position| {
+        state.has_seen(position)
+            && !state.seen().wrote(recall.order(), position)
+            && !recall.has(&position.place())
+    };
+    rows.iter().map(|row| &row.reading.position).find(is_unsaid)
 }
 
 /// Whether any of `rows` lies behind what the series has seen.

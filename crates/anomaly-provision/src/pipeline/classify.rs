@@ -37,7 +37,11 @@ fn statements() -> [Statement; 5] {
         ),
         allow("WriteTransitions", ["dynamodb:PutItem"], [tables::arn(tables::OUTBOX)]),
         allow("KeepRejects", ["dynamodb:BatchWriteItem"], [tables::arn(tables::REJECTS)]),
-        allow("KeepJournal", ["dynamodb:PutItem", "dynamodb:Query"], [tables::arn(tables::JOURNAL)]),
+        allow(
+            "KeepJournal",
+            ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"],
+            [tables::arn(tables::JOURNAL)],
+        ),
     ]
 }
 

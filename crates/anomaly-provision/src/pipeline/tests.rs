@@ -118,7 +118,7 @@ fn classify_takes_chunks_and_writes_four_tables() {
             dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
             dynamodb:PutItem on Outbox.Arn
             dynamodb:BatchWriteItem on Rejects.Arn
-            dynamodb:PutItem, dynamodb:Query on Journal.Arn
+            dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:Query on Journal.Arn
             logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn
         "#]],
     );
@@ -163,7 +163,7 @@ fn where_readings_wait_a_schedule_releases_those_of_silent_series() {
             dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:ConditionCheckItem on States.Arn
             dynamodb:PutItem on Outbox.Arn
             dynamodb:BatchWriteItem on Rejects.Arn
-            dynamodb:PutItem, dynamodb:Query on Journal.Arn
+            dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:Query on Journal.Arn
             dynamodb:Query on ${States.Arn}/index/held
             sqs:SendMessage on FlushDlq.Arn
             logs:CreateLogStream, logs:PutLogEvents on ClassifyLog.Arn

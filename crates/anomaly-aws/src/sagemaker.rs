@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anomaly_core::calibration;
 use anomaly_core::exchange::Blame;
 use anomaly_pipeline::fault::{Fault, FaultKind};
 use anomaly_pipeline::ports::{Answer, Scorer};
@@ -54,7 +55,8 @@ impl SageMakerScorer {
                 Blame::Answer => Fault::permanent(operation(), error),
             }
         })?;
-        Ok(Answer { scores, variant: answer.invoked_production_variant })
+        let id = answer.custom_attributes.as_deref().and_then(calibration::id_in);
+        Ok(Answer { scores, variant: variant(answer.invoked_production_variant, id) })
     }
 }
 
@@ -70,6 +72,15 @@ impl Scorer for SageMakerScorer {
     async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
         // Boxed, for the compiler's sake: the SDK's futures are deep, and so would be all around them.
         Box::pin(self.invoke(rows)).await
+    }
+}
+
+/// Which of the models behind an endpoint's name it was: the variant's name, and the id of the artifact it serves,
+/// where the container tells it.
+fn variant(name: Option<String>, id: Option<&str>) -> Option<String> {
+    match id {
+        None => name,
+        Some(id) => Some(format!("{}{}{id}", name.unwrap_or_default(), calibration::ID_MARK)),
     }
 }
 

@@ -51,7 +51,8 @@ pub(crate) struct LocalArgs {
     /// The configuration.
     #[arg(short, long, value_name = "TOML", default_value = "anomaly.toml")]
     config: PathBuf,
-    /// A model that `anomaly train` made, in place of the endpoint.
+    /// A model that `anomaly train` made: to `invoke` the endpoint, to `classify` what tells how its scores were in
+    /// training, for rules that are `calibrated`.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// What a request to `invoke`'s URL must hold in its header `x-anomaly-secret`, unless AWS has checked who
@@ -109,6 +110,10 @@ async fn classify(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<
     let config = config(&args.config)?;
     let decoder = Decoder::new(&config.input).map_err(anyhow::Error::msg)?;
     let policy = Policy::new(&config, decoder.feature_names());
+    let policy = match args.model.as_deref() {
+        None => policy,
+        Some(path) => policy.with_own(open(path)?.calibration().clone()),
+    };
     let states = LocalStates { states: Mutex::default(), told };
     let journal = LocalJournal::default();
     let tables = Tables::new(&states, told, &journal);
@@ -139,11 +144,12 @@ fn scorer(config: &Config, model: Option<&Path>) -> anyhow::Result<Option<LocalS
         (_, None) => bail!(
             "no endpoint is called from here\nhint: --model MODEL scores with what `anomaly train` made, the scores `anomaly serve` would give"
         ),
-        (_, Some(path)) => {
-            let model = open_model(path).with_context(|| format!("cannot read {}", path.display()))?;
-            Ok(Some(LocalScorer(model)))
-        }
+        (_, Some(path)) => Ok(Some(LocalScorer(open(path)?))),
     }
+}
+
+fn open(path: &Path) -> anyhow::Result<Model> {
+    open_model(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A frozen model in the endpoint's place.

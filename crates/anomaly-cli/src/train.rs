@@ -5,12 +5,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anomaly_core::calibration::{Calibration, Quantiles};
 use anomaly_core::config::Input;
 use anomaly_core::fields::pointer;
+use anomaly_core::rule::short;
 use anomaly_detect::{Model, TrainOptions};
 use anomaly_local::input::{Rows, Source, Stop};
 use anyhow::{Context, bail, ensure};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// Rejected rows that are told one by one.
 const REJECTS_TOLD: u64 = 3;
@@ -37,6 +39,10 @@ pub(crate) struct TrainArgs {
     /// Where the randomness comes from: the same history and seed make the same file
     #[arg(long, default_value_t = TrainOptions::default().seed)]
     seed: u64,
+    /// Write what the scores of normal rows are to this file, as the section `[model.calibration]` of
+    /// anomaly.toml; - is standard output. The model holds it too
+    #[arg(long, value_name = "TOML")]
+    calibration: Option<PathBuf>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -54,6 +60,8 @@ struct History {
 /// # Errors
 /// If a history cannot be read, is too short or has no row that can be learned, or the model cannot be written.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+    // Before hours of history are read.
+    check_places(&args)?;
     let history = read(&args.histories, &args.values)?;
     let rejected = history.rejected;
     for name in resting(&history) {
@@ -65,6 +73,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let options = TrainOptions {
         features: history.features,
+        shingle: 1,
         trees: args.trees,
         sample_size: args.sample_size,
         seed: args.seed,
@@ -76,7 +85,41 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         false => as_text(&model, rejected, &args.output),
     };
     writeln!(io::stdout().lock(), "{summary}")?;
+    if let Some(path) = &args.calibration {
+        write_calibration(&model, path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the files can be written where they are to be.
+fn check_places(args: &TrainArgs) -> anyhow::Result<()> {
+    for path in args.calibration.iter().filter(|path| !is_stdout(path)).chain([&args.output]) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        ensure!(folder.is_dir(), "cannot write {}: there is no folder {}", path.display(), folder.display());
+    }
+    let Some(path) = args.calibration.as_deref().filter(|path| !is_stdout(path)) else { return Ok(()) };
+    let is_ours = |text: &str| text.is_empty() || text.starts_with(Calibration::HEADER);
+    ensure!(
+        fs::read_to_string(path).as_deref().map_or(!path.exists(), is_ours),
+        "{} holds something else than {}, and would be written over\n\
+         hint: give a file of its own, or `-`, and paste what it says",
+        path.display(),
+        Calibration::HEADER
+    );
+    Ok(())
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn write_calibration(model: &Model, path: &Path) -> io::Result<()> {
+    let toml = model.calibration().to_toml();
+    match is_stdout(path) {
+        true => io::stdout().lock().write_all(toml.as_bytes()),
+        false => fs::write(path, toml),
+    }
 }
 
 /// All rows of all files, one after the other, each with the features of the first.
@@ -150,31 +193,40 @@ fn cutoff(model: &Model) -> f64 {
 
 fn as_text(model: &Model, rejected: u64, path: &Path) -> String {
     let calibration = model.calibration();
+    // A model that was just trained has them.
+    let quantiles = calibration.quantiles.iter().flat_map(Quantiles::steps);
+    let quantiles = quantiles.map(|(share, score)| format!("{} %: {}", share * 100.0, short(score)));
     [
         format!("rows      {} learned, {rejected} rejected", model.rows_trained()),
         format!("features  {}", model.features().join(", ")),
         format!(
-            "scores    mean {:.4}, deviation {:.4}; mean + 3 deviations: {:.4}",
-            calibration.mean,
-            calibration.deviation,
-            cutoff(model)
+            "scores    mean {}, deviation {}; mean + 3 deviations: {}",
+            short(calibration.mean),
+            short(calibration.deviation),
+            short(cutoff(model))
         ),
+        format!("quantiles {}", quantiles.collect::<Vec<_>>().join(", ")),
         format!("model     {} ({})", path.display(), model.id()),
     ]
     .join("\n")
 }
 
 fn as_json(model: &Model, rejected: u64, path: &Path) -> String {
+    let steps = model.calibration().quantiles.iter().flat_map(Quantiles::steps);
+    let quantiles: Map<String, Value> =
+        steps.map(|(share, score)| (share.to_string(), score.into())).collect();
     json!({
         "rows_trained": model.rows_trained(),
         "rows_rejected": rejected,
         "features": model.features(),
         "score_mean": model.calibration().mean,
         "score_deviation": model.calibration().deviation,
+        "score_quantiles": quantiles,
         "score_cutoff": cutoff(model),
         "seed": model.seed(),
         "model": path.display().to_string(),
         "model_id": model.id(),
+        "history_sha256": model.history_sha256(),
     })
     .to_string()
 }
@@ -182,9 +234,19 @@ fn as_json(model: &Model, rejected: u64, path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anomaly_core::config::Config;
 
     fn args(histories: Vec<PathBuf>, output: PathBuf) -> TrainArgs {
-        TrainArgs { histories, output, values: Vec::new(), trees: 5, sample_size: 32, seed: 1, json: false }
+        TrainArgs {
+            histories,
+            output,
+            values: Vec::new(),
+            trees: 5,
+            sample_size: 32,
+            seed: 1,
+            calibration: None,
+            json: false,
+        }
     }
 
     fn history(rows: u32) -> String {
@@ -206,6 +268,30 @@ mod tests {
         assert_eq!(resting(&read(std::slice::from_ref(&one), &[]).unwrap()).collect::<Vec<_>>(), ["memory"]);
         let history = read(&[two, one], &["memory".to_owned()]).unwrap();
         assert_eq!((history.rows[1].as_slice(), history.features), (&[1.0][..], vec!["memory".to_owned()]));
+    }
+
+    #[test]
+    fn the_calibration_is_written_as_the_configuration_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [input, output, toml] =
+            ["in.csv", "model.tar.gz", "calibration.toml"].map(|name| folder.path().join(name));
+        fs::write(&input, history(100)).unwrap();
+        let train = |calibration: &Path| {
+            let calibration = Some(calibration.to_owned());
+            run(TrainArgs { calibration, ..args(vec![input.clone()], output.clone()) })
+        };
+        train(&toml).unwrap();
+        let model = Model::read(File::open(&output).unwrap()).unwrap();
+        let config = Config::from_toml(&fs::read_to_string(&toml).unwrap()).unwrap();
+        assert_eq!(config.model.calibration.as_ref(), Some(model.calibration()), "to the bit");
+        train(&toml).unwrap();
+        // What a hurried person gives in its place.
+        let precious = folder.path().join("anomaly.toml");
+        fs::write(&precious, "[input]\n").unwrap();
+        assert!(train(&precious).unwrap_err().to_string().contains("holds something else"));
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "[input]\n");
+        let nowhere = train(&folder.path().join("no/where.toml")).unwrap_err().to_string();
+        assert!(nowhere.contains("there is no folder"), "{nowhere}");
     }
 
     #[test]

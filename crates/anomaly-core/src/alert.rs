@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Calibration, Rule, Severity};
+use crate::calibration::Calibration;
+use crate::config::{Rule, Severity};
 use crate::hash::fingerprint;
 use crate::reading::{Filling, Gap, SeriesId};
 use crate::rule::{self, Finding, Margin, Memory};

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Feature, FilledIn, Stepped, Transition, Watch};
-use crate::config::{Calibration, Config, EventTime, On, Rule};
+use crate::calibration::Calibration;
+use crate::config::{Config, EventTime, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
 use crate::models::Models;
@@ -37,7 +38,10 @@ pub struct Policy {
     order: Order,
     /// Whether a feature may take the series' previous value.
     keeps_last: bool,
+    /// Of the configuration: for every rule that can be calibrated.
     calibration: Option<Calibration>,
+    /// Of the model in this process: for the rules that ask for one.
+    own: Option<Calibration>,
 }
 
 impl Policy {
@@ -54,7 +58,21 @@ impl Policy {
             order: config.source.order(),
             keeps_last: config.input.fills_with_previous(),
             calibration: config.model.calibration.clone(),
+            own: None,
         }
+    }
+
+    /// The same, where a model in this process brings its own calibration along: for the rules that say
+    /// [`Rule::calibrated`], and for all if the configuration has one of some model.
+    pub fn with_own(self, calibration: Calibration) -> Self {
+        Policy { own: Some(calibration), ..self }
+    }
+
+    /// What is known of the scores by `model`, for `rule` to judge them by.
+    fn calibration(&self, rule: &Rule, model: &str) -> Option<&Calibration> {
+        let own = self.own.as_ref().filter(|_| rule.calibrated || self.calibration.is_some());
+        let mut known = self.calibration.iter().chain(own).filter(|_| rule.on == On::Score);
+        known.find(|calibration| calibration.is_of(model))
     }
 
     /// What becomes of readings that come early, late or out of order; `None`: they are judged as they come.
@@ -163,11 +181,10 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
     if scored.score.is_some() {
         state.turn_to(model, rules);
     }
-    let calibration = policy.calibration.as_ref().filter(|calibration| calibration.model == model);
     for rule in rules {
         let number = number(names, &rule.on, scored);
         let watch = state.watch(&rule.name);
-        let calibration = calibration.filter(|_| rule.on == On::Score);
+        let calibration = policy.calibration(rule, model);
         let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
         let filled = filled_in(names, reading, |index| rests_on(names, &rule.on, index));
         judgement.findings.push(Found { finding, filled });
@@ -629,7 +646,7 @@ mod tests {
 
     #[test]
     fn a_calibration_judges_the_scores_of_its_own_model_and_at_once() {
-        let calibration = Calibration { model: "m".to_owned(), mean: 1.0, deviation: 0.1 };
+        let calibration = Calibration { model: "m".to_owned(), mean: 1.0, deviation: 0.1, quantiles: None };
         let mut config = Config { rules: vec![Rule::default()], ..Config::default() };
         config.model.calibration = Some(calibration);
         let policy = Policy::new(&config, &["a".to_owned()]);
@@ -640,6 +657,32 @@ mod tests {
         assert_eq!(said("m", 1.2), "normal: 1.2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
         assert_eq!(said("m", 2.0), "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
         assert_eq!(said("n", 2.0), "warming up 1/100", "another model's");
+        assert_eq!(said("e/blue@m", 2.0), said("m", 2.0), "behind an endpoint that tells");
+        assert_eq!(said("e/blue@n", 2.0), "warming up 1/100");
+    }
+
+    /// Two rules, the first of which asks, and what they say of 2.0, which is strange to `own` alone.
+    #[test]
+    fn a_models_own_calibration_is_for_those_who_ask() {
+        let own = Calibration::of("m".to_owned(), vec![0.9, 1.1]);
+        let asks = Rule { calibrated: true, ..Rule::default() };
+        let rules = vec![asks, Rule { name: "learns".to_owned(), ..Rule::default() }];
+        let mut config = Config { rules, ..Config::default() };
+        let said = |config: &Config, model: &str| {
+            let policy = Policy::new(config, &["a".to_owned()]).with_own(own.clone());
+            let scored = scored(0, 1.0, Some(2.0));
+            said(&classify(&policy, &mut SeriesState::default(), &scored, model)).join(", ")
+        };
+        let strange = "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)";
+        assert_eq!(said(&config, "m"), format!("{strange}, warming up 1/100"));
+        assert_eq!(said(&config, "n"), "warming up 1/100, warming up 1/100", "no other model's");
+        config.model.calibration = Some(Calibration::of("e".to_owned(), vec![5.0, 7.0]));
+        assert_eq!(
+            said(&config, "m"),
+            format!("{strange}, {strange}"),
+            "as the endpoint's scores are judged"
+        );
+        assert!(said(&config, "e").starts_with("normal: 2 against 9.5 (trained mean 6"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use hours::Hours;
 pub use input::{Input, Origin};
 pub use m_of_n::MOfN;
 pub use method::{ChangePoint, Engine, HISTORY_MAX, Martingale, Mode, Sides, SpikeAndDip};
-pub use model::{Calibration, Direction, Model, ModelKind, Tensor};
+pub use model::{Direction, Model, ModelKind, Tensor};
 pub use rejects::Rejects;
 pub use rule::{Band, Clear, Method, On, Rule, Severity};
 pub use source::{Auth, Source, SourceKind};
@@ -119,6 +119,17 @@ impl Config {
         Rule { on, ..Rule::default() }
     }
 
+    /// An endpoint does not tell what its scores of normal rows were.
+    fn calibration_problems(&self, problems: &mut Vec<String>) {
+        let is_unknown = self.model.kind == ModelKind::Endpoint && self.model.calibration.is_none();
+        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| is_unknown && rule.calibrated) {
+            problems.push(format!(
+                "rule[{index}].calibrated: {:?} needs [model.calibration]; `anomaly train --calibration FILE` writes it",
+                rule.name
+            ));
+        }
+    }
+
     /// The series' previous value is in its state, which `classify` has; an endpoint's rows are scored before.
     fn previous_problems(&self, problems: &mut Vec<String>) {
         for (key, fill) in self.input.fills() {
@@ -143,6 +154,7 @@ impl Config {
                 problems.push(format!("rule[{index}].name: {:?} is taken by a rule above", rule.name));
             }
         }
+        self.calibration_problems(&mut problems);
         self.source.problems(&mut problems);
         self.rejects.problems(&mut problems);
         problems
@@ -205,6 +217,24 @@ mod tests {
             ]],
         );
         assert!(Config::from_toml("[input\n").is_err_and(|e| e.to_string().contains("line 1")));
+    }
+
+    #[test]
+    fn a_calibration_must_be_known_and_of_use() {
+        check(
+            "[model]\nkind = \"endpoint\"\nendpoint = \"e\"\n[[rule]]\ncalibrated = true\n\
+             [[rule]]\nname = \"hot\"\non = \"value\"\ncalibrated = true\n",
+            expect![[r#"
+                the configuration has 3 problems:
+                  rule[1].calibrated: true is for on = "score" and method.kind = "sigma"
+                  rule[0].calibrated: "too-strange" needs [model.calibration]; `anomaly train --calibration FILE` writes it
+                  rule[1].calibrated: "hot" needs [model.calibration]; `anomaly train --calibration FILE` writes it"#]],
+        );
+        let given = "[model]\nkind = \"endpoint\"\nendpoint = \"e\"\n\
+             [model.calibration]\nmodel = \"e\"\nmean = 1\ndeviation = 0.5\n[[rule]]\ncalibrated = true\n";
+        let config = Config::from_toml(given).expect("valid");
+        assert_eq!(Config::from_json(&config.to_json()), Ok(config));
+        assert!(Config::from_toml("[[rule]]\ncalibrated = true\n").is_ok(), "a model may come along");
     }
 
     #[test]

@@ -9,7 +9,8 @@ pub mod density;
 pub mod gaps;
 pub mod spike_and_dip;
 
-use crate::config::{Band, Calibration, Method, Severity};
+use crate::calibration::Calibration;
+use crate::config::{Band, Method, Severity};
 
 /// What a rule says of one reading, and why.
 #[derive(Clone, Debug, PartialEq)]

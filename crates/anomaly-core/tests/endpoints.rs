@@ -18,9 +18,13 @@ fn exchange(example: &str, rows: &[&[f64]], answer: &[u8]) -> (Vec<u8>, Vec<f64>
 fn the_guides_examples_hold() {
     let examples: Vec<&str> =
         GUIDE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [isolation_forest, tensorflow, random_cut_forest, one_by_one] = examples[..] else {
+    let [calibration, isolation_forest, tensorflow, random_cut_forest, one_by_one] = examples[..] else {
         panic!("{} examples", examples.len())
     };
+    let config = Config::from_toml(calibration).expect("valid");
+    let calibration = config.model.calibration.expect("it gives one");
+    assert!(calibration.is_of("my-endpoint/AllTraffic@1f0c6e2b7a94") && !calibration.is_of("my-endpoint"));
+
     let two: [&[f64]; 2] = [&[1.5, 16.0], &[-2.0, 9.2]];
 
     let (body, scores) = exchange(isolation_forest, &two, b"[0.12, -0.03]");

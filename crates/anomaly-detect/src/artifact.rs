@@ -1,7 +1,8 @@
 //! The model as a file: `model.tar.gz`, as SageMaker keeps and unpacks models.
 //!
 //! ```text
-//! model.json     what a person wants to know: version, features, calibration, scales, seed, checksum of the trees
+//! model.json     what a person wants to know: version, features, readings a row, fingerprint of the history,
+//!                calibration, scales, seed, checksum of the trees
 //! forest.bin     the trees, in the wire format of postcard 1
 //! ```
 //!
@@ -10,18 +11,20 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
+use anomaly_core::calibration::{Calibration, Quantiles};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::canonical;
-use crate::model::{Calibration, Model};
+use crate::model::Model;
 use crate::scale::Scale;
 use crate::trees::Trees;
 
-/// The artifact's version that this build writes, and the newest that it reads.
-const VERSION: u32 = 1;
+/// The artifact's version that this build writes, and the newest that it reads. Version 1 had rows of one reading, no
+/// quantiles and no fingerprint of the history.
+const VERSION: u32 = 2;
 
 const KIND: &str = "random-cut-forest";
 const MANIFEST: &str = "model.json";
@@ -39,7 +42,11 @@ struct Manifest {
     kind: String,
     version: u32,
     features: Vec<String>,
+    #[serde(default = "one")]
+    shingle: usize,
     rows_trained: u64,
+    #[serde(default)]
+    history_sha256: Option<String>,
     trees: usize,
     sample_size: usize,
     seed: u64,
@@ -52,6 +59,12 @@ struct Manifest {
 struct ManifestCalibration {
     score_mean: f64,
     score_deviation: f64,
+    #[serde(default)]
+    score_quantiles: Option<Quantiles>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Only what can be read of every version, to say which one it is.
@@ -101,23 +114,30 @@ impl Model {
             return Err(damaged(FOREST, "its checksum is not the one in model.json"));
         }
         let trees: Trees = postcard::from_bytes(forest_bytes).map_err(|e| damaged(FOREST, &e.to_string()))?;
-        let widths = [manifest.features.len(), manifest.scales.len(), trees.width()];
-        if widths[0] == 0 || widths.iter().any(|&width| width != widths[0]) {
+        let Manifest { features, scales, shingle, .. } = &manifest;
+        let width = features.len().checked_mul(*shingle);
+        if features.is_empty() || scales.len() != features.len() || width != Some(trees.width()) {
             return Err(damaged(MANIFEST, "its features, its scales and the forest differ in number"));
         }
+        let ManifestCalibration { score_mean, score_deviation, score_quantiles } = manifest.calibration;
+        let id = id_of(manifest_bytes);
         Ok(Model {
             features: manifest.features,
+            shingle: manifest.shingle,
             rows_trained: manifest.rows_trained,
+            history_sha256: manifest.history_sha256,
             seed: manifest.seed,
             trees_count: manifest.trees,
             sample_size: manifest.sample_size,
             calibration: Calibration {
-                mean: manifest.calibration.score_mean,
-                deviation: manifest.calibration.score_deviation,
+                model: id.clone(),
+                mean: score_mean,
+                deviation: score_deviation,
+                quantiles: score_quantiles,
             },
             scales: manifest.scales,
             trees,
-            id: id_of(manifest_bytes),
+            id,
         })
     }
 
@@ -128,13 +148,16 @@ impl Model {
             kind: KIND.to_owned(),
             version: VERSION,
             features: self.features.clone(),
+            shingle: self.shingle,
             rows_trained: self.rows_trained,
+            history_sha256: self.history_sha256.clone(),
             trees: self.trees_count,
             sample_size: self.sample_size,
             seed: self.seed,
             calibration: ManifestCalibration {
                 score_mean: self.calibration.mean,
                 score_deviation: self.calibration.deviation,
+                score_quantiles: self.calibration.quantiles,
             },
             scales: self.scales.clone(),
             forest_sha256: hex(&Sha256::digest(&forest)),
@@ -148,6 +171,7 @@ impl Model {
     /// The model with the id of its bytes.
     pub(crate) fn identified(mut self) -> Model {
         self.id = id_of(&self.parts().0);
+        self.calibration.model.clone_from(&self.id);
         self
     }
 }
@@ -275,7 +299,7 @@ fn parse(manifest: &[u8]) -> Result<Manifest, ArtifactError> {
         return Err(damaged(MANIFEST, &format!("its kind is {:?}, not {KIND:?}", any.kind)));
     }
     match any.version {
-        VERSION => serde_json::from_slice(manifest).map_err(wrong),
+        1..=VERSION => serde_json::from_slice(manifest).map_err(wrong),
         0 => Err(damaged(MANIFEST, "it has version 0, which never was")),
         found => Err(ArtifactError::Newer { found, known: VERSION }),
     }
@@ -285,6 +309,7 @@ fn id_of(manifest: &[u8]) -> String {
     hex(&Sha256::digest(manifest)[..6])
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two hexadecimal digits for each byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -30,6 +30,6 @@ mod trees;
 pub use artifact::ArtifactError;
 pub use detector::{Detector, InputError, WIDTH_MAX};
 pub use forest::{Forest, ForestOptions};
-pub use model::{Calibration, Model, ROWS_MIN, TrainError, TrainOptions};
+pub use model::{Model, ROWS_MIN, SHINGLE_MAX, TrainError, TrainOptions};
 pub use sealed::StateError;
 pub use trees::{Boxes, OptionsError};

@@ -2,12 +2,19 @@
 
 use std::fmt;
 
+use anomaly_core::calibration::Calibration;
+use sha2::{Digest, Sha256};
+
+use crate::artifact;
 use crate::detector::{self, InputError, WIDTH_MAX};
 use crate::scale::{self, Scale};
 use crate::trees::{self, Boxes, Fading, OptionsError, Plan, Trees};
 
-/// The fewest rows a model can be trained on.
+/// The fewest rows a model can be trained on, for each reading of a row.
 pub const ROWS_MIN: usize = 32;
+
+/// The most readings of a row, as the configuration's `model.shingle` has it.
+pub const SHINGLE_MAX: usize = 128;
 
 /// Parts of the training rows, each scored by a forest that has not seen it.
 const FOLDS: usize = 5;
@@ -19,8 +26,11 @@ const CALIBRATION_ROWS_MAX: usize = 20_000;
 /// How a [`Model`] is trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainOptions {
-    /// Names of the features, in the order of the rows; if empty, `feature_1`, `feature_2` and so on.
+    /// Names of a reading's features, in the order of the rows; if empty, `feature_1`, `feature_2` and so on.
     pub features: Vec<String>,
+    /// Readings per row, 1 to [`SHINGLE_MAX`]: a row is their features one reading after the other, the oldest
+    /// first.
+    pub shingle: usize,
     /// Trees, 1 to 1000.
     pub trees: usize,
     /// Rows kept by each tree, 2 to 2048.
@@ -30,35 +40,24 @@ pub struct TrainOptions {
 }
 
 impl Default for TrainOptions {
-    /// 100 trees of 256 rows, as SageMaker's Random Cut Forest has by default; seed 0; features not named.
+    /// 100 trees of 256 rows, as SageMaker's Random Cut Forest has by default; seed 0; one reading a row; features not
+    /// named.
     fn default() -> Self {
-        TrainOptions { features: Vec::new(), trees: 100, sample_size: 256, seed: 0 }
+        TrainOptions { features: Vec::new(), shingle: 1, trees: 100, sample_size: 256, seed: 0 }
     }
-}
-
-/// Mean and standard deviation of the scores of normal rows, to be judged against: SageMaker's advice is to call
-/// a row anomalous whose score lies more than three deviations above the mean.
-///
-/// Training rows scored by the very trees that hold them would look more familiar than any new row can. So the
-/// history is cut into five parts, and the rows of each are scored by a forest trained on the other four: these
-/// scores are like those of new rows of the same kind.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Calibration {
-    /// Mean score, in the scores' unit.
-    pub mean: f64,
-    /// Standard deviation of the scores (of the population), in the scores' unit; 0 or more.
-    pub deviation: f64,
 }
 
 /// A frozen random cut forest with all that is needed to use it: names and scales of its features, and the
 /// [`Calibration`] of its scores.
 ///
-/// One row in, one score out, in no order and without memory, as SageMaker's own Random Cut Forest does (a shingle of
-/// 1): a series' history is not part of the question.
+/// One row in, one score out, in no order and without memory, as SageMaker's own Random Cut Forest does. A row is one
+/// reading, or, for a model with a shingle, the last readings of a series, which whoever asks has put together.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(crate) features: Vec<String>,
+    pub(crate) shingle: usize,
     pub(crate) rows_trained: u64,
+    pub(crate) history_sha256: Option<String>,
     pub(crate) seed: u64,
     pub(crate) trees_count: usize,
     pub(crate) sample_size: usize,
@@ -69,22 +68,30 @@ pub struct Model {
 }
 
 impl Model {
-    /// Trains on the rows of a history, each with the features in the same order.
+    /// Trains on the rows of a history, each with the features in the same order, or with those of as many readings as
+    /// the options' shingle says, the oldest first.
     ///
     /// The same rows, options and build make the same model, byte for byte.
     ///
     /// # Errors
-    /// [`TrainError`]: fewer than [`ROWS_MIN`] rows, a row that cannot be learned, names that do not match the rows, or
-    /// sizes outside their ranges.
+    /// [`TrainError`]: fewer than [`ROWS_MIN`] rows for each reading of a row, a row that cannot be learned, names that
+    /// do not match the rows, or sizes outside their ranges.
     pub fn train(
         rows: impl IntoIterator<Item = Vec<f64>>,
         options: &TrainOptions,
     ) -> Result<Model, TrainError> {
         trees::check_sizes(options.trees, options.sample_size, 1).map_err(TrainError::Options)?;
-        let rows = checked(rows)?;
+        let shingle = options.shingle;
+        if !(1..=SHINGLE_MAX).contains(&shingle) {
+            return Err(TrainError::Shingle { shingle });
+        }
+        let rows = checked(rows, shingle)?;
         let width = rows[0].len();
-        let features = named(&options.features, width)?;
-        let scales = scale::fit_all(rows.iter().map(Vec::as_slice), width);
+        let features = named(&options.features, width, shingle)?;
+        let history_sha256 = fingerprint(&rows);
+        // A feature has one scale, wherever in a row it stands: every reading but a few is the last of a row.
+        let last = rows.iter().map(|row| &row[width - features.len()..]);
+        let scales = scale::fit_all(last, features.len());
         let points: Vec<Vec<f32>> = rows.iter().map(|row| scale::apply_all(&scales, row)).collect();
         drop(rows);
         let plan = Plan {
@@ -98,11 +105,13 @@ impl Model {
         };
         let model = Model {
             features,
+            shingle,
             rows_trained: points.len() as u64,
+            history_sha256: Some(history_sha256),
             seed: options.seed,
             trees_count: options.trees,
             sample_size: options.sample_size,
-            calibration: calibrate(&plan, &points)?,
+            calibration: calibrate(&plan, &points, shingle)?,
             scales,
             trees: grow(&plan, points.iter())?,
             id: String::new(),
@@ -116,9 +125,9 @@ impl Model {
     ///
     /// # Errors
     /// [`InputError`] if the row has another width than the training rows, or is not finite.
-    pub fn score(&self, features: &[f64]) -> Result<f64, InputError> {
-        detector::check(features, Some(self.features.len()), WIDTH_MAX)?;
-        let point = scale::apply_all(&self.scales, features);
+    pub fn score(&self, row: &[f64]) -> Result<f64, InputError> {
+        detector::check(row, Some(self.trees.width()), WIDTH_MAX)?;
+        let point = scale::apply_all(&self.scales, row);
         Ok(self.trees.score(&point).expect("trees that were read or trained whole answer every finite point"))
     }
 
@@ -127,14 +136,41 @@ impl Model {
         &self.id
     }
 
-    /// Names of the features, in the order that [`Model::score`] takes them.
+    /// Names of a reading's features, in the order that [`Model::score`] takes them.
     pub fn features(&self) -> &[String] {
         &self.features
     }
 
-    /// What scores of normal rows look like.
-    pub fn calibration(&self) -> Calibration {
-        self.calibration
+    /// Readings per row, 1 or more.
+    pub fn shingle(&self) -> usize {
+        self.shingle
+    }
+
+    /// What each number of a row is: its feature's name, and of an earlier reading how many it is back, `cpu[-1]`.
+    pub fn columns(&self) -> Vec<String> {
+        let reading = |back: usize| {
+            let column = move |name: &String| match back {
+                0 => name.clone(),
+                back => format!("{name}[-{back}]"),
+            };
+            self.features.iter().map(column)
+        };
+        (0..self.shingle).rev().flat_map(reading).collect()
+    }
+
+    /// What scores of normal rows look like, to be judged against.
+    ///
+    /// Training rows scored by the very trees that hold them would look more familiar than any new row can. So the
+    /// history is cut into parts, and the rows of each are scored by a forest that has seen none of their readings:
+    /// these scores are like those of new rows of the same kind.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// The SHA-256 of the rows it was trained on, 64 hexadecimal digits; `None` of a model that does not say, from
+    /// version 1 of the artifact.
+    pub fn history_sha256(&self) -> Option<&str> {
+        self.history_sha256.as_deref()
     }
 
     /// Rows it was trained on.
@@ -153,6 +189,11 @@ impl Model {
 pub enum TrainError {
     /// Sizes outside their ranges.
     Options(OptionsError),
+    /// Another number of readings per row than 1 to [`SHINGLE_MAX`].
+    Shingle {
+        /// How many were asked for.
+        shingle: usize,
+    },
     /// The history is too short.
     TooFewRows {
         /// Its rows.
@@ -167,9 +208,9 @@ pub enum TrainError {
         /// What is wrong with it.
         problem: InputError,
     },
-    /// The names given do not match the rows.
+    /// The names given do not match the rows, or the rows do not consist of so many readings.
     Names {
-        /// Features of a row.
+        /// Numbers of a row.
         expected: usize,
         /// Names given.
         found: usize,
@@ -182,6 +223,9 @@ impl fmt::Display for TrainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TrainError::Options(problem) => write!(f, "{problem}"),
+            TrainError::Shingle { shingle } => {
+                write!(f, "{shingle} readings a row are not 1 to {SHINGLE_MAX}")
+            }
             TrainError::TooFewRows { found, least } => write!(
                 f,
                 "{found} rows are too few to train on: at least {least} are needed\n\
@@ -201,7 +245,7 @@ impl fmt::Display for TrainError {
 impl std::error::Error for TrainError {}
 
 /// All rows, if all can be learned and there are enough.
-fn checked(rows: impl IntoIterator<Item = Vec<f64>>) -> Result<Vec<Vec<f64>>, TrainError> {
+fn checked(rows: impl IntoIterator<Item = Vec<f64>>, shingle: usize) -> Result<Vec<Vec<f64>>, TrainError> {
     let mut width = None;
     let rows: Vec<Vec<f64>> = rows
         .into_iter()
@@ -213,18 +257,30 @@ fn checked(rows: impl IntoIterator<Item = Vec<f64>>) -> Result<Vec<Vec<f64>>, Tr
             Ok(row)
         })
         .collect::<Result<_, _>>()?;
-    match rows.len() {
-        found if found < ROWS_MIN => Err(TrainError::TooFewRows { found, least: ROWS_MIN }),
+    match (rows.len(), ROWS_MIN * shingle) {
+        (found, least) if found < least => Err(TrainError::TooFewRows { found, least }),
         _ => Ok(rows),
     }
 }
 
-fn named(names: &[String], width: usize) -> Result<Vec<String>, TrainError> {
+fn named(names: &[String], width: usize, shingle: usize) -> Result<Vec<String>, TrainError> {
     match names.len() {
-        0 => Ok((1..=width).map(|n| format!("feature_{n}")).collect()),
-        found if found == width => Ok(names.to_vec()),
-        found => Err(TrainError::Names { expected: width, found }),
+        0 if width.is_multiple_of(shingle) => {
+            Ok((1..=width / shingle).map(|n| format!("feature_{n}")).collect())
+        }
+        found if found * shingle == width && found > 0 => Ok(names.to_vec()),
+        found => Err(TrainError::Names { expected: width, found: found * shingle }),
     }
+}
+
+/// The SHA-256 of the rows: of each the number of its values, then the values, all as 64 bits, the lowest byte first.
+fn fingerprint(rows: &[Vec<f64>]) -> String {
+    let mut hash = Sha256::new();
+    for row in rows {
+        hash.update((row.len() as u64).to_le_bytes());
+        row.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    artifact::hex(&hash.finalize())
 }
 
 fn grow<'a>(plan: &Plan, points: impl Iterator<Item = &'a Vec<f32>>) -> Result<Trees, TrainError> {
@@ -235,23 +291,29 @@ fn grow<'a>(plan: &Plan, points: impl Iterator<Item = &'a Vec<f32>>) -> Result<T
     Ok(trees)
 }
 
-/// Scores each fold by a forest of the other folds. Row `i` is in fold `i` modulo 5, so that each fold has rows of all
-/// of the history's phases.
-fn calibrate(plan: &Plan, points: &[Vec<f32>]) -> Result<Calibration, TrainError> {
-    let points: Vec<_> = points.iter().step_by(points.len().div_ceil(CALIBRATION_ROWS_MAX)).collect();
-    let fold = |fold_idx: usize, inside: bool| {
-        let rows = points.iter().enumerate();
-        rows.filter(move |(i, _)| (i % FOLDS == fold_idx) == inside).map(|(_, point)| *point)
+/// Scores each part of the rows by a forest that has seen none of their readings.
+///
+/// Rows of one reading are dealt out in turn, so that each part has rows of all of the history's phases. Rows of several
+/// share readings with their neighbours: they are dealt out by the block, and the rows that reach into a block are not
+/// learned for it.
+fn calibrate(plan: &Plan, points: &[Vec<f32>], shingle: usize) -> Result<Calibration, TrainError> {
+    let step = points.len().div_ceil(CALIBRATION_ROWS_MAX);
+    let points: Vec<_> = points.iter().step_by(step).collect();
+    // How many rows before and behind it share readings with a row.
+    let reach = (shingle - 1) / step;
+    let block = match reach {
+        0 => 1,
+        reach => (points.len() / (2 * FOLDS)).clamp(reach + 1, 8 * (reach + 1)),
     };
+    let fold = |row_idx: usize| row_idx / block % FOLDS;
     let mut scores = Vec::with_capacity(points.len());
     for fold_idx in 0..FOLDS {
-        let trees = grow(plan, fold(fold_idx, false))?;
-        for point in fold(fold_idx, true) {
+        let shares = |i: usize| [i.saturating_sub(reach), i, i + reach].iter().any(|i| fold(*i) == fold_idx);
+        let rows = || points.iter().enumerate();
+        let trees = grow(plan, rows().filter(|(i, _)| !shares(*i)).map(|(_, point)| *point))?;
+        for (_, point) in rows().filter(|(i, _)| fold(*i) == fold_idx) {
             scores.push(trees.score(point).map_err(|_| TrainError::Inconsistent)?);
         }
     }
-    let n = scores.len() as f64;
-    let mean = scores.iter().sum::<f64>() / n;
-    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / n;
-    Ok(Calibration { mean, deviation: variance.sqrt() })
+    Ok(Calibration::of(String::new(), scores))
 }

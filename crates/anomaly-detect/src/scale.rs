@@ -90,9 +90,9 @@ pub(crate) fn fit_all<'a>(rows: impl Iterator<Item = &'a [f64]> + Clone, width: 
         .collect()
 }
 
-/// One reading, each feature in its own spreads.
+/// One reading, or several one after the other, each feature in its own spreads.
 pub(crate) fn apply_all(scales: &[Scale], features: &[f64]) -> Vec<f32> {
-    scales.iter().zip(features).map(|(scale, &value)| scale.apply(value)).collect()
+    scales.iter().cycle().zip(features).map(|(scale, &value)| scale.apply(value)).collect()
 }
 
 #[cfg(test)]

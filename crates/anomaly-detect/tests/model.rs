@@ -96,11 +96,65 @@ fn the_calibration_is_that_of_new_rows() -> Outcome {
         let model = Model::train(rows(count), &TrainOptions { seed: 3, ..TrainOptions::default() })?;
         let new: Vec<f64> = rows(6000).skip(4000).map(|row| model.score(&row)).collect::<Result<_, _>>()?;
         let mean = new.iter().sum::<f64>() / new.len() as f64;
-        let calibrated = model.calibration();
+        let calibrated = model.calibration().clone();
         assert!((mean - calibrated.mean).abs() < tolerance, "{count} rows: {mean}, {calibrated:?}");
         let strange = model.score(&[20.0, 9e9])?;
         assert!(strange > calibrated.mean + 3.0 * calibrated.deviation, "{strange}, {calibrated:?}");
     }
+    Ok(())
+}
+
+/// A wave, and a jump of it that is nothing strange by itself.
+fn wave(n: u64) -> f64 {
+    (n as f64 / 5.0).sin() + 0.05 * noise(n)
+}
+
+/// Rows of `shingle` readings of the wave.
+fn windows(count: u64, shingle: u64) -> impl Iterator<Item = Vec<f64>> {
+    (0..count).map(move |n| (n..n + shingle).map(wave).collect())
+}
+
+#[test]
+fn rows_of_several_readings_know_what_follows_what() -> Outcome {
+    let shingled = TrainOptions { shingle: 4, features: vec!["wave".into()], ..options() };
+    let model = Model::train(windows(600, 4), &shingled)?;
+    assert_eq!((model.shingle(), model.features()), (4, &["wave".to_owned()][..]));
+    assert_eq!(model.columns(), ["wave[-3]", "wave[-2]", "wave[-1]", "wave"]);
+    let read = Model::read(artifact(&model)?.as_slice())?;
+    assert_eq!((read.shingle(), read.columns(), read.id()), (4, model.columns(), model.id()));
+    assert_eq!(read.calibration(), model.calibration());
+    // Each value is usual, their order is not.
+    let torn = [0.9, -0.9, 0.9, -0.9];
+    let highest = model.calibration().quantiles.expect("trained now").at(1.0);
+    assert!(read.score(&torn)? > highest, "{} {highest}", read.score(&torn)?);
+    assert_eq!(read.score(&[0.9]), Err(InputError::Width { expected: 4, found: 1 }));
+
+    // Neighbours share three of four readings, and must not make the scores of their rows look familiar.
+    let new: Vec<f64> = windows(3000, 4).skip(1000).map(|row| model.score(&row)).collect::<Result<_, _>>()?;
+    let mean = new.iter().sum::<f64>() / new.len() as f64;
+    assert!((mean - model.calibration().mean).abs() < 0.05, "{mean} {:?}", model.calibration());
+    Ok(())
+}
+
+#[test]
+fn quantiles_and_the_history_are_told_and_version_1_without_them_is_read() -> Outcome {
+    let model = Model::train(rows(400), &options())?;
+    let calibration = model.calibration();
+    assert_eq!(calibration.model, model.id());
+    let quantiles = calibration.quantiles.ok_or("no quantiles")?;
+    assert!(quantiles.at(0.5) < calibration.mean && calibration.mean < quantiles.at(0.9), "{calibration:?}");
+    assert_ne!(model.history_sha256(), Model::train(rows(401), &options())?.history_sha256());
+
+    let files = files(&artifact(&model)?)?;
+    let mut manifest: serde_json::Value = serde_json::from_slice(&files[0].1)?;
+    let fields = manifest.as_object_mut().ok_or("no object")?;
+    fields.insert("version".to_owned(), 1.into());
+    fields.retain(|key, _| key != "shingle" && key != "history_sha256");
+    manifest["calibration"].as_object_mut().ok_or("no object")?.remove("score_quantiles");
+    let old = Model::from_files(&serde_json::to_vec(&manifest)?, &files[1].1)?;
+    assert_eq!((old.shingle(), old.history_sha256(), old.calibration().quantiles), (1, None, None));
+    assert_eq!(old.calibration().model, old.id());
+    assert_eq!(old.score(&[22.0, 1.5e9])?.to_bits(), model.score(&[22.0, 1.5e9])?.to_bits());
     Ok(())
 }
 
@@ -126,6 +180,12 @@ fn a_history_that_cannot_be_learned_is_refused() {
     assert!(matches!(train(vec![vec![f64::NAN]; 50], &options()), Some(TrainError::Row { row_idx: 0, .. })));
     let names = TrainOptions { features: vec!["a".into()], ..options() };
     assert_eq!(train(rows(50).collect(), &names), Some(TrainError::Names { expected: 2, found: 1 }));
+    let sizes = TrainOptions { shingle: 129, ..options() };
+    assert_eq!(train(rows(50).collect(), &sizes), Some(TrainError::Shingle { shingle: 129 }));
+    let sizes = TrainOptions { shingle: 2, ..options() };
+    assert_eq!(train(rows(50).collect(), &sizes), Some(TrainError::TooFewRows { found: 50, least: 64 }));
+    let odd = TrainOptions { shingle: 3, ..options() };
+    assert!(matches!(train(rows(200).collect(), &odd), Some(TrainError::Names { .. })));
     let sizes = TrainOptions { trees: 0, ..options() };
     assert!(matches!(train(rows(50).collect(), &sizes), Some(TrainError::Options(_))));
 }
@@ -158,8 +218,10 @@ fn what_is_not_a_model_is_told_apart() -> Outcome {
     assert_eq!(read(&with(&manifest, forest)?), "", "order and folders do not matter");
     assert!(Model::from_files(manifest.as_bytes(), forest).is_ok());
     assert!(read(&archive(&[("model.json", manifest.as_bytes())])?).contains("has no forest.bin"));
-    let newer = manifest.replace("\"version\": 1", "\"version\": 2, \"news\": true");
-    assert!(read(&with(&newer, forest)?).contains("version 2, this build reads up to 1"));
+    let newer = manifest.replace("\"version\": 2", "\"version\": 3, \"news\": true");
+    assert!(read(&with(&newer, forest)?).contains("version 3, this build reads up to 2"));
+    let longer = manifest.replace("\"shingle\": 1", "\"shingle\": 2");
+    assert!(read(&with(&longer, forest)?).contains("differ in number"));
     assert!(read(&with("{}", forest)?).contains("model.json"));
     assert!(read(&with(&manifest, &forest[1..])?).contains("forest.bin: its checksum"));
     let fewer = manifest.replace("\"feature_2\"", "\"feature_2\", \"feature_3\"");

@@ -107,6 +107,15 @@ pub enum DetectError {
     /// The forest cannot be built as configured.
     #[error("the configuration's [model] cannot be used")]
     Options(#[source] OptionsError),
+    /// A rule wants to know what the scores were in training, and nothing was trained.
+    #[error(
+        "rule {rule:?} is calibrated = true, and a forest that learns as it goes knows no scores from before\n\
+         hint: --model M scores with a trained model, which does; or leave `calibrated` out"
+    )]
+    Uncalibrated {
+        /// The rule's name.
+        rule: String,
+    },
     /// Two of the files are the same one.
     #[error("{0} would be written over: it is given twice\nhint: give each output a file of its own")]
     Twice(PathBuf),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
-use anomaly_core::config::{self, EventTime, ModelKind};
+use anomaly_core::config::{self, Config, EventTime, ModelKind};
 use anomaly_core::event_time::{Placement, Released, Untimeliness};
 use anomaly_core::position::Position;
 use anomaly_core::reading::{Reading, Scored, SeriesId};
@@ -51,6 +51,15 @@ impl Scoring {
             Scoring::Forest(_) => "embedded",
             Scoring::Frozen(model) => model.id(),
             Scoring::None => "none",
+        }
+    }
+
+    /// The rules of `config` over features of these names, with what the model brings along to judge its scores by.
+    pub(crate) fn policy(&self, config: &Config, features: &[String]) -> Policy {
+        let policy = Policy::new(config, features);
+        match self {
+            Scoring::Frozen(model) => policy.with_own(model.calibration().clone()),
+            Scoring::Forest(_) | Scoring::None => policy,
         }
     }
 
@@ -152,12 +161,8 @@ impl Engine {
     }
 
     /// Judges all readings that wait, of all series or of `only` one, in the order of their times: nothing comes
-    /// any more. `policy` gives the rules over features of these names.
-    pub(crate) fn flush(
-        &mut self,
-        only: Option<&SeriesId>,
-        policy: impl Fn(&[String]) -> Policy,
-    ) -> Vec<Ready> {
+    /// any more.
+    pub(crate) fn flush(&mut self, only: Option<&SeriesId>, config: &Config) -> Vec<Ready> {
         let Engine { scoring, series: all, .. } = self;
         let mut waiting: Vec<_> = all
             .iter_mut()
@@ -168,7 +173,7 @@ impl Engine {
         waiting.sort_unstable_by_key(|(name, _)| *name);
         let mut ready = Vec::new();
         for (name, series) in waiting {
-            let policy = policy(&series.features);
+            let policy = scoring.policy(config, &series.features);
             let released = series.state.flush(name, Timestamp::LAST);
             let judged = released.into_iter().map(|released| {
                 let at = released.scored.reading.at;
@@ -334,7 +339,7 @@ fn refused(error: InputError) -> Reject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anomaly_core::config::{Config, Fill, Input};
+    use anomaly_core::config::{Fill, Input};
     use anomaly_core::decode::Decoder;
     use anomaly_core::position::{Position, Sequence};
 

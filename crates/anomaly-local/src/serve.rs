@@ -9,7 +9,8 @@
 //! A body of more than 6,291,456 bytes gets 413 on both, because SageMaker refuses it before the container sees
 //! it; an endpoint of another name gets 400 `ValidationError`. Bodies are those of SageMaker's Random Cut Forest:
 //! `text/csv`, `application/json`, `application/jsonlines` and `application/x-recordio-protobuf` in, and the same
-//! out: what is accepted, or else JSON.
+//! out: what is accepted, or else JSON. An answer names the artifact by its id in the header of custom attributes,
+//! `anomaly-model=1f0c6e2b7a94`.
 //!
 //! Not behind a wall: no signature is checked, and whoever reaches the port can score.
 
@@ -89,6 +90,7 @@ pub async fn serve(
 ) -> io::Result<Served> {
     let drain_max = options.drain_max;
     let endpoint = Arc::new(Endpoint {
+        columns: model.columns().into(),
         model: Arc::new(model),
         options,
         requests: AtomicU64::new(0),
@@ -151,6 +153,8 @@ pub fn open_model(path: &FilePath) -> Result<Model, ArtifactError> {
 
 struct Endpoint {
     model: Arc<Model>,
+    /// What each number of a row is.
+    columns: Arc<[String]>,
     options: ServeOptions,
     requests: AtomicU64,
     rows: AtomicU64,
@@ -205,22 +209,22 @@ impl Endpoint {
             Some(Kind::WrongCount | Kind::Slow(_)) | None => {}
         }
         let media = request::media(text(&parts.headers, CONTENT_TYPE))?;
-        let model = self.model.clone();
+        let (model, columns) = (self.model.clone(), self.columns.clone());
         // Scoring is arithmetic, milliseconds to seconds of it: not on the threads that answer pings.
-        let mut scores = tokio::task::spawn_blocking(move || score(&model, media, &body))
+        let mut scores = tokio::task::spawn_blocking(move || score(&model, &columns, media, &body))
             .await
             .map_err(|_| Problem::ModelFailed)??;
         self.rows.fetch_add(scores.len() as u64, Ordering::Relaxed);
         if due == Some(Kind::WrongCount) {
             scores.pop();
         }
-        Ok(Answer { scores, media: wanted })
+        Ok(Answer { model: self.model.id().to_owned(), scores, media: wanted })
     }
 }
 
 /// The scores of a body's rows, in order.
-fn score(model: &Model, media: Media, body: &[u8]) -> Result<Vec<f64>, Problem> {
-    let rows = request::rows(media, body, model.features())?;
+fn score(model: &Model, columns: &[String], media: Media, body: &[u8]) -> Result<Vec<f64>, Problem> {
+    let rows = request::rows(media, body, columns)?;
     rows.iter()
         .enumerate()
         .map(|(row_idx, row)| {

@@ -126,6 +126,8 @@ async fn the_sdk_gets_the_models_own_scores_in_every_format() -> Outcome {
         assert_eq!(bits(&found), bits(&expected), "{content_type}");
         assert_eq!(output.content_type(), Some("application/json"));
         assert_eq!(output.invoked_production_variant(), Some("AllTraffic"));
+        let told = output.custom_attributes().and_then(anomaly_core::calibration::id_in);
+        assert_eq!(told, Some(model.id()), "which artifact it was");
     }
     let lines = client.invoke_endpoint().endpoint_name("any").content_type("application/jsonlines");
     let body = "{\"features\":[3,2e6]}\n{\"features\":[3.5,9e8]}\n";

@@ -57,7 +57,8 @@ pub struct Answer {
     /// The scores it gave, in its order.
     pub scores: Vec<f64>,
     /// Which of several models behind one name gave them, where the scorer says so: SageMaker's
-    /// `InvokedProductionVariant`. What is known of one variant's scores says nothing of another's.
+    /// `InvokedProductionVariant`, and behind an `@` the id of the artifact, where the container tells it. What is
+    /// known of one variant's scores says nothing of another's.
     pub variant: Option<String>,
 }
 

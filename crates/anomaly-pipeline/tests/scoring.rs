@@ -295,7 +295,7 @@ async fn variants_of_an_endpoint_are_models_of_their_own() {
 
         async fn score(&self, rows: &[&[f64]]) -> Result<Answer, Fault> {
             let call = self.0.fetch_add(1, Ordering::SeqCst);
-            let variant = ["a", "a", "b"].get(call).map(|name| (*name).to_owned());
+            let variant = ["a", "a", "b@1f0c", "@1f0c"].get(call).map(|name| (*name).to_owned());
             Ok(Answer { scores: vec![1.0; rows.len()], variant })
         }
     }
@@ -305,7 +305,7 @@ async fn variants_of_an_endpoint_are_models_of_their_own() {
     let chunks = queue.chunks();
     let chunks: Vec<ChunkV1> = chunks.iter().map(|c| wire::read(&c.body).expect("its own message")).collect();
     let shown: Vec<_> = chunks.iter().map(|c| (c.model.as_str(), c.rows.len(), c.rejects.len())).collect();
-    assert_eq!(shown, [("e/a", 10, 1), ("e/b", 5, 1), ("e", 3, 1)]);
+    assert_eq!(shown, [("e/a", 10, 1), ("e/b@1f0c", 5, 1), ("e@1f0c", 3, 1)]);
 }
 
 /// One batch of records, delivered by a source that resumes where it is told until all is settled.

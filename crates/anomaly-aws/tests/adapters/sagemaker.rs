@@ -114,6 +114,22 @@ async fn the_variant_that_answered_is_told() {
 }
 
 #[tokio::test]
+async fn so_is_the_artifact_behind_it() {
+    let router = axum::Router::new().fallback(|| async {
+        let told = [
+            ("x-amzn-invoked-production-variant", "green"),
+            ("x-amzn-sagemaker-custom-attributes", "trace=1, anomaly-model=1f0c6e2b7a94"),
+        ];
+        (told, "{\"scores\":[{\"score\":1},{\"score\":2}]}")
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = Server::at(format!("http://{}", listener.local_addr().expect("an address")));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let answer = scorer(&server, Model::default()).score(&ROWS).await.expect("scores");
+    assert_eq!(answer.variant.as_deref(), Some("green@1f0c6e2b7a94"));
+}
+
+#[tokio::test]
 async fn no_request_has_more_rows_than_fit() {
     let server = Server::start(|_, _| ok("")).await;
     let scorer = scorer(&server, Model { body_bytes_max: 1024, ..Model::default() });

@@ -28,6 +28,30 @@ fn a_trained_model_scores_in_place_of_learning() {
 }
 
 #[test]
+fn a_calibrated_rule_takes_the_models_word_for_what_is_usual() {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(60, &[50]));
+    put_model(&bench, &["latency_ms", "requests"]);
+    bench.put("anomaly.toml", "[[rule]]\ncalibrated = true\nfor = \"1 of 1\"\n");
+    let said = bench.detect("web.csv --model model.tar.gz --config anomaly.toml");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stdout.contains(" (trained mean "), "within the first 100 readings: {}", said.stdout);
+    bench.put("plain.toml", "[[rule]]\nfor = \"1 of 1\"\n");
+    assert_eq!(bench.detect("web.csv --model model.tar.gz --config plain.toml").code, 0, "it warms up");
+    // The same file as in the functions, where the endpoint's name stands for the model.
+    let given = "[model]\nkind = \"endpoint\"\nendpoint = \"e\"\n\
+                 [model.calibration]\nmodel = \"e\"\nmean = 900\ndeviation = 1\n[[rule]]\nfor = \"1 of 1\"\n";
+    bench.put("endpoint.toml", given);
+    let said = bench.detect("web.csv --model model.tar.gz --config endpoint.toml");
+    assert!(said.stdout.contains(" (trained mean "), "{}", said.stdout);
+    assert!(!said.stdout.contains("trained mean 900"), "not by another model's: {}", said.stdout);
+
+    let said = bench.detect("web.csv --config anomaly.toml");
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("rule \"too-strange\" is calibrated = true"), "{}", said.stderr);
+}
+
+#[test]
 fn a_model_takes_its_own_columns_in_its_own_order() {
     let bench = Bench::new();
     bench.put("web.csv", csv(50, &[]));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Known;
+use crate::calibration::Calibration;
 use crate::exchange::{BODY_BYTES_MAX, Encoder, InferenceId, Media, Reader};
 use crate::window;
 
@@ -31,8 +32,12 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("calibration", Known::Table(CALIBRATION_KEYS)),
 ];
 
-const CALIBRATION_KEYS: &[(&str, Known)] =
-    &[("model", Known::Value), ("mean", Known::Value), ("deviation", Known::Value)];
+const CALIBRATION_KEYS: &[(&str, Known)] = &[
+    ("model", Known::Value),
+    ("mean", Known::Value),
+    ("deviation", Known::Value),
+    ("quantiles", Known::Value),
+];
 
 /// `[model]`: where scores come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,21 +106,6 @@ pub struct Model {
     /// What the scores of normal rows look like, where that is known from training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
-}
-
-/// Mean and standard deviation of a model's scores of normal rows, in place of what `sigma` learns from each
-/// series: SageMaker's own advice is a cut-off of three deviations above the mean of the training scores
-/// (SageMaker developer guide, "How RCF Works"). `anomaly train` prints both.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// Which model's they are, as messages name it: an endpoint's name, with `/variant` if it answers with one.
-    /// Scores by any other model are not judged by them.
-    pub model: String,
-    /// The mean; finite.
-    pub mean: f64,
-    /// The standard deviation; finite and above 0.
-    pub deviation: f64,
 }
 
 /// Requests at a time, if nothing is said: enough to hide the way there and back, few enough not to be what an
@@ -219,16 +209,7 @@ impl Model {
         if !(1..=64).contains(&self.in_flight) {
             problems.push(format!("model.in_flight: {} is not 1 to 64", self.in_flight));
         }
-        if let Some(Calibration { model, mean, deviation }) = &self.calibration {
-            if model.is_empty() {
-                problems.push("model.calibration.model: empty; name the model, as messages do".to_owned());
-            }
-            if !(mean.is_finite() && deviation.is_finite() && *deviation > 0.0) {
-                problems.push(format!(
-                    "model.calibration: mean {mean} and deviation {deviation} are not finite, the deviation above 0"
-                ));
-            }
-        }
+        problems.extend(self.calibration.iter().flat_map(Calibration::problems));
         if !(1..=128).contains(&self.shingle()) {
             problems.push(format!("model.shingle: {} is not 1 to 128", self.shingle()));
         }
@@ -343,7 +324,7 @@ pub(super) mod tests {
             inference_id: text("web-${hash}"),
             rows_max: 100,
             body_bytes_max: 4_000_000,
-            calibration: Some(Calibration { model: "e/blue".to_owned(), mean: 0.9, deviation: 0.1 }),
+            calibration: Some(Calibration::of("e/blue".to_owned(), vec![0.8, 1.0])),
             ..Model::default()
         }
     }

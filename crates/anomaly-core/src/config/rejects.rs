@@ -42,6 +42,7 @@ impl Rejects {
             name: Self::RULE.to_owned(),
             on: On::Value,
             method: Method::Static { threshold: self.share },
+            calibrated: false,
             severity: vec![
                 Band { at: 1.0, level: Severity::Warning },
                 Band { at: 5.0, level: Severity::Critical },

@@ -13,6 +13,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("name", Known::Value),
     ("on", Known::Value),
     ("method", Known::Table(METHOD)),
+    ("calibrated", Known::Value),
     ("severity", Known::Table(BAND)),
     ("for", Known::Value),
     ("clear", Known::Table(CLEAR)),
@@ -32,6 +33,13 @@ pub struct Rule {
     pub on: On,
     /// How it is judged.
     pub method: Method,
+    /// Whether `sigma` takes mean and deviation of the scores from the model's training ([`Calibration`]) and not
+    /// from the series: those of `model.calibration`, or those that a model in process brings along. Where
+    /// `model.calibration` is given, rules take them without being told.
+    ///
+    /// [`Calibration`]: crate::calibration::Calibration
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub calibrated: bool,
     /// The bands of severity, lowest first.
     pub severity: Vec<Band>,
     /// How many of the last readings must be anomalous for an alert to fire.
@@ -144,6 +152,7 @@ impl Default for Rule {
             name: "too-strange".to_owned(),
             on: On::Score,
             method: Method::Sigma { k: 3.5, warmup: default_warmup() },
+            calibrated: false,
             severity: vec![
                 Band { at: 1.0, level: Severity::Warning },
                 Band { at: 1.5, level: Severity::Critical },
@@ -215,6 +224,9 @@ impl Rule {
                 add("method.warmup", format!("{warmup} is not 2 or more"));
             }
             Method::Static { .. } | Method::Sigma { .. } => {}
+        }
+        if self.calibrated && (self.on != On::Score || !matches!(self.method, Method::Sigma { .. })) {
+            add("calibrated", "true is for on = \"score\" and method.kind = \"sigma\"".to_owned());
         }
         if self.severity.is_empty() {
             add("severity", "empty; give at least { at = 1.0, level = \"warning\" }".to_owned());

@@ -101,6 +101,10 @@ impl<'r> Run<'r> {
             None => Scoring::of(&options.config.model).ok_or(DetectError::Endpoint)?,
         };
         engine::check(&scoring).map_err(DetectError::Options)?;
+        let asks = options.config.rules.iter().find(|rule| rule.calibrated);
+        if let (Some(rule), Scoring::Forest(_) | Scoring::None) = (asks, &scoring) {
+            return Err(DetectError::Uncalibrated { rule: rule.name.clone() });
+        }
         let mut engine = Engine::new(scoring);
         let state = options.state.as_deref().map(StateDir::open).transpose()?;
         let mut saved = state.as_ref().map(|state| state.load(&mut engine)).transpose()?.unwrap_or_default();
@@ -245,7 +249,7 @@ impl<'r> Run<'r> {
             return fail(format!("the model was trained on {wanted}, and the input gives {there}"))
                 .map_err(|e: InputError| e.hint("name the columns in the model's order with --value"));
         }
-        let policy = Policy::new(&self.config, &features);
+        let policy = self.engine.scoring.policy(&self.config, &features);
         let unknown = policy.unknown_features();
         if !unknown.is_empty() {
             return fail(format!("a rule judges {}, and the features are {there}", unknown.join(", ")));
@@ -336,8 +340,7 @@ impl<'r> Run<'r> {
         reader: &mut Reader,
         only: Option<&SeriesId>,
     ) -> Result<Vec<Transition>, DetectError> {
-        let config = &self.config;
-        let ready = self.engine.flush(only, |features| Policy::new(config, features));
+        let ready = self.engine.flush(only, &self.config);
         let transitions = self.judged(reader, ready)?;
         self.write_scores(reader)?;
         Ok(transitions)

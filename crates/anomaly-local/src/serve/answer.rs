@@ -1,5 +1,6 @@
 //! From scores and problems to HTTP, as the container says them and as SageMaker passes them on.
 
+use anomaly_core::calibration::ID_ATTRIBUTE;
 use anomaly_core::exchange::{Media, recordio};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -13,6 +14,8 @@ use super::BODY_BYTES_MAX;
 const CONTENT_TYPES: &str =
     "text/csv, application/json, application/jsonlines and application/x-recordio-protobuf";
 const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
+/// What a container tells beside the body; SageMaker passes it on (API reference, `InvokeEndpoint`, "CustomAttributes").
+const CUSTOM_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Who answers: the same problem looks different from within the container and through the runtime API.
@@ -25,6 +28,8 @@ pub(crate) enum Speaker {
 /// Scores in the order of the rows.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// What gave them: the artifact's id.
+    pub(crate) model: String,
     pub(crate) scores: Vec<f64>,
     pub(crate) media: Media,
 }
@@ -60,7 +65,7 @@ pub(crate) fn wanted(accept: &str) -> Media {
 /// The scores in the wanted media type, each with the fewest digits that read back to the same bits; in RecordIO,
 /// as Random Cut Forest writes them, in 32 bits.
 pub(crate) fn scores(answer: &Answer) -> Response {
-    let Answer { scores, media } = answer;
+    let Answer { model, scores, media } = answer;
     let lines = |line: fn(f64) -> String| {
         scores.iter().flat_map(|score| (line(*score) + "\n").into_bytes()).collect()
     };
@@ -78,6 +83,10 @@ pub(crate) fn scores(answer: &Answer) -> Response {
     };
     let mut response = respond(StatusCode::OK, media.as_str(), body);
     response.headers_mut().insert(VARIANT, HeaderValue::from_static("AllTraffic"));
+    // An id is hexadecimal digits, which a header can hold.
+    if let Ok(attributes) = HeaderValue::try_from(format!("{ID_ATTRIBUTE}={model}")) {
+        response.headers_mut().insert(CUSTOM_ATTRIBUTES, attributes);
+    }
     response
 }
 

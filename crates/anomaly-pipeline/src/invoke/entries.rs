@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anomaly_core::calibration::ID_MARK;
 use anomaly_core::reading::{Reading, Scored};
 use anomaly_core::records::Decoded;
 use anomaly_core::rejects;
@@ -26,7 +27,7 @@ pub(super) struct Lots {
 }
 
 /// Puts `decoded` together with `outcomes`, one for each reading that `has_row`, in order. `model` is whom the
-/// rows were given to; one of its variants that answered is `model/variant`.
+/// rows were given to; one of its variants that answered is `model/variant`, an artifact `model/variant@id`.
 pub(super) fn lots(
     decoded: &[Decoded],
     model: &str,
@@ -69,7 +70,11 @@ fn row(reading: &Reading, score: Option<f64>) -> Entry {
 }
 
 fn named(model: &str, variant: Option<Arc<str>>) -> String {
-    variant.map_or_else(|| model.to_owned(), |variant| format!("{model}/{variant}"))
+    match variant {
+        None => model.to_owned(),
+        Some(id) if id.starts_with(ID_MARK) => format!("{model}{id}"),
+        Some(variant) => format!("{model}/{variant}"),
+    }
 }
 
 impl Lots {

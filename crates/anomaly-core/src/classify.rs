@@ -515,12 +515,8 @@ mod tests {
 
     fn scored(i: u32, b: f64, score: Option<f64>) -> Scored {
         let at = Timestamp::from_ms(i64::from(i) * 1000).expect("in range");
-        let position = Position {
-            partition: "p".to_owned(),
-            sequence: Sequence::from(u64::from(i)),
-            sub: 0,
-            arrived: at,
-        };
+        let position =
+            Position { partition: "p".into(), sequence: Sequence::from(u64::from(i)), sub: 0, arrived: at };
         let series = SeriesId::new("s").expect("a name");
         Scored {
             reading: Reading { series, at, features: vec![f64::from(i), b], filled: Vec::new(), position },
@@ -778,9 +774,7 @@ mod tests {
         assert_eq!(state.encode(), bytes);
         let open = state.watches().next().and_then(|(_, watch)| watch.open()).map(|open| open.anomalous);
         assert_eq!((open, state.hold()), (Some(1), None));
-        assert!(
-            state.has_seen(&Position { partition: "p".to_owned(), ..scored(8, 1.0, None).reading.position })
-        );
+        assert!(state.has_seen(&Position { partition: "p".into(), ..scored(8, 1.0, None).reading.position }));
         state.admit(&seed(Untimely::Adjust), scored(9, 1.0, None), "m");
         assert_eq!(state.hold().map(Hold::len), Some(1), "and goes on with event time");
     }

@@ -304,7 +304,7 @@ mod tests {
 
     fn position() -> Position {
         Position {
-            partition: "p".to_owned(),
+            partition: "p".into(),
             sequence: Sequence::from(1),
             sub: 0,
             arrived: Timestamp::from_ms(0).expect("in range"),

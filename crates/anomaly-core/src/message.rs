@@ -181,12 +181,8 @@ mod tests {
         let value = |i: i64| if (8..60).contains(&i) { high } else { 4.0 + (i % 3) as f64 };
         let scored = |i: i64| {
             let at = Timestamp::from_ms(1_795_000_000_000 + i * 1000).expect("in range");
-            let position = Position {
-                partition: "p".to_owned(),
-                sequence: Sequence::from(i as u64),
-                sub: 0,
-                arrived: at,
-            };
+            let position =
+                Position { partition: "p".into(), sequence: Sequence::from(i as u64), sub: 0, arrived: at };
             let mut features = vec![0.5; names.len()];
             features[0] = value(i);
             Scored {

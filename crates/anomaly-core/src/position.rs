@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hash::fingerprint;
 use crate::time::Timestamp;
@@ -14,13 +15,13 @@ use crate::time::Timestamp;
 /// so that a source with odd numbers can be worked through, if not well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Sequence(String);
+pub struct Sequence(SmolStr);
 
 impl Sequence {
     /// The number written as `digits`; leading zeros are dropped.
     pub fn new(digits: &str) -> Self {
         let trimmed = digits.trim_start_matches('0');
-        Self(if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() })
+        Self(if trimmed.is_empty() { "0".into() } else { trimmed.into() })
     }
 
     /// The number of a message of a source that numbers nothing and promises no order: the milliseconds since
@@ -44,7 +45,7 @@ impl Sequence {
 
 impl From<u64> for Sequence {
     fn from(number: u64) -> Self {
-        Self(number.to_string())
+        Self(number.to_smolstr())
     }
 }
 
@@ -70,7 +71,7 @@ impl fmt::Display for Sequence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The source partition: a Kinesis shard, a file.
-    pub partition: String,
+    pub partition: SmolStr,
     /// The record's number within the partition.
     pub sequence: Sequence,
     /// The reading's number within the record, from 0.
@@ -119,7 +120,7 @@ impl Place {
     /// What [`Place`] prints; `None` for anything else.
     fn parse(text: &str) -> Option<Self> {
         let (sequence, sub) = text.rsplit_once('.')?;
-        Some(Place { sequence: Sequence(sequence.to_owned()), sub: sub.parse().ok()? })
+        Some(Place { sequence: Sequence(sequence.into()), sub: sub.parse().ok()? })
     }
 }
 
@@ -204,7 +205,7 @@ mod tests {
 
     fn at(partition: &str, sequence: &str, sub: u32, arrived_ms: i64) -> Position {
         Position {
-            partition: partition.to_owned(),
+            partition: partition.into(),
             sequence: Sequence::new(sequence),
             sub,
             arrived: Timestamp::from_ms(arrived_ms).unwrap_or_default(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::position::Position;
 use crate::reject::Reject;
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 /// 256 bytes keep it well inside a DynamoDB key (2,048) and an SNS attribute filter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SeriesId(String);
+pub struct SeriesId(SmolStr);
 
 impl SeriesId {
     /// The longest name, in bytes.
@@ -31,7 +32,7 @@ impl SeriesId {
             n if n.len() > Self::BYTES_MAX => "is longer than 256 bytes",
             n if holds_control(n) => "holds a control character",
             n if n.starts_with(Self::REJECTS_OF) => "begins with \"rejects of \", as only our own do",
-            n => return Ok(Self(n.to_owned())),
+            n => return Ok(Self(n.into())),
         };
         Err(Reject::Series { why: why.to_owned() })
     }
@@ -45,7 +46,7 @@ impl SeriesId {
                 name.push(c);
             }
         }
-        Self(name)
+        Self(name.into())
     }
 
     /// Whether it is the name of shares of rejects.
@@ -61,7 +62,7 @@ impl SeriesId {
     /// The name under which the state of the series' late readings is kept. No series has it: it holds a control
     /// character.
     pub fn late(&self) -> SeriesId {
-        SeriesId(format!("{}\u{1f}late", self.0))
+        SeriesId(format_smolstr!("{}\u{1f}late", self.0))
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
 
     fn position(sub: u32) -> Position {
         let arrived = Timestamp::default();
-        Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub, arrived }
+        Position { partition: "p".into(), sequence: Sequence::from(1), sub, arrived }
     }
 
     fn reading(sub: u32) -> Decoded {

@@ -66,7 +66,7 @@ mod tests {
 
     fn reject(sequence: u64, sub: u32, bytes: &[u8]) -> RejectV1 {
         let position = Position {
-            partition: "p".to_owned(),
+            partition: "p".into(),
             sequence: Sequence::from(sequence),
             sub,
             arrived: Timestamp::default(),

@@ -138,7 +138,7 @@ mod tests {
 
     fn at(partition: &str, sequence: u64, arrived_ms: i64) -> Position {
         let arrived = Timestamp::from_ms(arrived_ms).expect("in range");
-        Position { partition: partition.to_owned(), sequence: Sequence::from(sequence), sub: 0, arrived }
+        Position { partition: partition.into(), sequence: Sequence::from(sequence), sub: 0, arrived }
     }
 
     fn seen(positions: &[Position]) -> Seen {

@@ -144,8 +144,7 @@ mod tests {
 
     fn reading(i: u64) -> Reading {
         let at = Timestamp::from_ms(i as i64).expect("in range");
-        let position =
-            Position { partition: "p".to_owned(), sequence: Sequence::from(i), sub: 0, arrived: at };
+        let position = Position { partition: "p".into(), sequence: Sequence::from(i), sub: 0, arrived: at };
         let series = SeriesId::new("s").expect("a name");
         Reading { series, at, features: vec![i as f64, -(i as f64)], filled: Vec::new(), position }
     }

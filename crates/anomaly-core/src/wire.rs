@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::alert::Transition;
 use crate::group::Groups;
@@ -30,7 +31,7 @@ pub struct ChunkV1 {
     /// The version, 1.
     pub v: u32,
     /// The source partition; all rows and rejects are of it.
-    pub partition: String,
+    pub partition: SmolStr,
     /// The group it is worked through in; that of messages from before there were groups is the partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -76,7 +77,7 @@ pub struct RejectV1 {
     /// The version, 1.
     pub v: u32,
     /// The source partition.
-    pub partition: String,
+    pub partition: SmolStr,
     /// The record's number.
     pub sequence: Sequence,
     /// The reading's number within the record.
@@ -192,9 +193,9 @@ impl RowV1 {
     }
 
     /// The scored reading of the row, in `partition`.
-    pub fn into_scored(self, partition: &str) -> Scored {
+    pub fn into_scored(self, partition: &SmolStr) -> Scored {
         let position = Position {
-            partition: partition.to_owned(),
+            partition: partition.clone(),
             sequence: self.sequence,
             sub: self.sub,
             arrived: self.arrived_ms,
@@ -430,7 +431,7 @@ mod tests {
     #[test]
     fn the_largest_reject_fits() {
         let position = Position {
-            partition: "p".to_owned(),
+            partition: "p".into(),
             sequence: Sequence::from(1),
             sub: 0,
             arrived: Timestamp::default(),
@@ -478,7 +479,7 @@ mod tests {
             count in 1..6u32,
         ) {
             let position = |i: usize| Position {
-                partition: "p".to_owned(),
+                partition: "p".into(),
                 sequence: Sequence::from(i as u64),
                 sub: 0,
                 arrived: Timestamp::default(),

@@ -74,7 +74,7 @@ fn decoding_takes_no_more_memory_than_promised() {
     let decoder = Decoder::new(&input()).expect("a valid input");
     let csv = Decoder::new(&Input { format: Format::Csv, ..input() }).expect("a valid input");
     let position = Position {
-        partition: "p".to_owned(),
+        partition: "p".into(),
         sequence: Sequence::from(1),
         sub: 0,
         arrived: Timestamp::default(),

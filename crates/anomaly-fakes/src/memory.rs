@@ -217,7 +217,7 @@ impl Rejects for MemoryTables {
     async fn keep(&self, rejects: &[RejectV1]) -> Result<(), Fault> {
         let mut kept = lock(&self.rejects);
         for reject in rejects {
-            kept.insert((reject.partition.clone(), reject.sequence.clone(), reject.sub), reject.clone());
+            kept.insert((reject.partition.to_string(), reject.sequence.clone(), reject.sub), reject.clone());
         }
         Ok(())
     }

@@ -358,7 +358,7 @@ mod tests {
         let mut judge = |number: u64, record: &str| {
             let sequence = Sequence::from(number);
             let position =
-                Position { partition: "f".to_owned(), sequence, sub: 0, arrived: Timestamp::default() };
+                Position { partition: "f".into(), sequence, sub: 0, arrived: Timestamp::default() };
             let reading = decoder.json(record.as_bytes(), position).expect("a reading");
             let taken = engine.take_in(&policy, decoder.feature_names(), reading)?;
             let mut scores =

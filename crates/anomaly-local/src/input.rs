@@ -47,6 +47,7 @@ use columns::Column;
 use head::{Head, SAMPLE_ROWS, head, no_numbers, sample};
 use mark::Span;
 use records::{Cells, Record, Records};
+use smol_str::SmolStr;
 
 /// One row of an input, as a reading or as a reject, with its words as they stood there.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +99,7 @@ impl std::error::Error for InputError {}
 
 /// The rows of one input, in order, each read when it is asked for.
 pub struct Rows {
-    name: String,
+    name: SmolStr,
     records: Records,
     /// Records that were looked at already.
     pending: VecDeque<Record>,
@@ -205,7 +206,7 @@ impl Rows {
             }
         };
         Ok(Rows {
-            name: source.name.clone(),
+            name: source.name.as_str().into(),
             records,
             pending: VecDeque::new(),
             input,

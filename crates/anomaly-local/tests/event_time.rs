@@ -87,7 +87,14 @@ async fn in_the_cloud() -> Vec<Transition> {
     let rows: Vec<RowV1> = (1..).zip(readings()).map(row).collect();
     for rows in rows.chunks(7) {
         let (partition, model) = ("p".to_owned(), model.id().to_owned());
-        let chunk = ChunkV1 { v: 1, partition, group: None, model, rows: rows.to_vec(), rejects: Vec::new() };
+        let chunk = ChunkV1 {
+            v: 1,
+            partition: partition.into(),
+            group: None,
+            model,
+            rows: rows.to_vec(),
+            rejects: Vec::new(),
+        };
         let tables = Tables::new(&tables, &tables, &tables);
         classify_chunk(tables, &policy, chunk, now).await.expect("no faults");
     }

@@ -7,6 +7,7 @@ use anomaly_core::position::Position;
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::wire::{RejectV1, RowV1};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::fault::Fault;
 use crate::invoke::{Invoked, Turn, invoke};
@@ -56,7 +57,7 @@ pub async fn redrive<S: Scorer, T: Timer, W: Windows>(
             continue;
         }
         // Twice refused is not a partition of a partition.
-        let name = format!("{AGAIN}{}", partition.trim_start_matches(AGAIN));
+        let name = format_smolstr!("{AGAIN}{}", partition.trim_start_matches(AGAIN));
         let (mut readable, mut records) = (Vec::new(), Records::default());
         for reject in rejects {
             match decode(decoder, &name, &reject) {
@@ -82,8 +83,8 @@ pub async fn redrive<S: Scorer, T: Timer, W: Windows>(
 }
 
 /// The rejects of each partition, in the order of the source.
-fn by_partition(rejects: Vec<RejectV1>) -> BTreeMap<String, Vec<RejectV1>> {
-    let mut partitions: BTreeMap<String, Vec<RejectV1>> = BTreeMap::new();
+fn by_partition(rejects: Vec<RejectV1>) -> BTreeMap<SmolStr, Vec<RejectV1>> {
+    let mut partitions: BTreeMap<SmolStr, Vec<RejectV1>> = BTreeMap::new();
     rejects.into_iter().for_each(|r| partitions.entry(r.partition.clone()).or_default().push(r));
     for rejects in partitions.values_mut() {
         rejects.sort_by(|a, b| (&a.sequence, a.sub).cmp(&(&b.sequence, b.sub)));
@@ -92,14 +93,14 @@ fn by_partition(rejects: Vec<RejectV1>) -> BTreeMap<String, Vec<RejectV1>> {
 }
 
 /// What the record holds, if none of it is at fault. Of one that a model refused, its reading was kept.
-fn decode(decoder: &Decoder, partition: &str, reject: &RejectV1) -> Result<Vec<Decoded>, Option<Reject>> {
+fn decode(decoder: &Decoder, partition: &SmolStr, reject: &RejectV1) -> Result<Vec<Decoded>, Option<Reject>> {
     let bytes = reject.whole().ok_or(None)?;
     if let Reject::Refused { .. } = reject.reject {
         let read = serde_json::from_slice::<RowV1>(&bytes);
         let row = read.map_err(|error| Some(Reject::Json { detail: error.to_string() }))?;
         return Ok(vec![Decoded::Reading(row.into_scored(partition).reading)]);
     }
-    let position = Position { partition: partition.to_owned(), ..reject.position() };
+    let position = Position { partition: partition.clone(), ..reject.position() };
     let mut records = Records::default();
     decoder.record(&bytes, &position, &mut records);
     for entry in records.entries() {

@@ -57,7 +57,7 @@ fn row(sequence: u64, event_s: i64, arrived_s: i64, value: f64) -> RowV1 {
 fn chunk(rows: &[RowV1]) -> ChunkV1 {
     ChunkV1 {
         v: 1,
-        partition: "p".to_owned(),
+        partition: "p".into(),
         group: None,
         model: "m".to_owned(),
         rows: rows.to_vec(),

@@ -48,7 +48,7 @@ fn policy() -> Policy {
 /// A reading of `name` in `partition`: the `number`th record, which arrived in second `second`.
 fn row_at(partition: &str, name: &str, number: u64, second: i64, value: f64) -> RowV1 {
     let position = Position {
-        partition: partition.to_owned(),
+        partition: partition.into(),
         sequence: Sequence::from(number),
         sub: 0,
         arrived: at(second * 1000),
@@ -63,8 +63,8 @@ fn row(number: u64, value: f64) -> RowV1 {
 }
 
 fn chunk_of(partition: &str, rows: Vec<RowV1>) -> ChunkV1 {
-    let (partition, group) = (partition.to_owned(), Some("0-of-1".to_owned()));
-    ChunkV1 { v: 1, partition, group, model: "none".to_owned(), rows, rejects: Vec::new() }
+    let (partition, group) = (partition, Some("0-of-1".to_owned()));
+    ChunkV1 { v: 1, partition: partition.into(), group, model: "none".to_owned(), rows, rejects: Vec::new() }
 }
 
 /// The readings of these numbers, those from 4 to 6 high, as one chunk.
@@ -434,7 +434,9 @@ async fn parent_and_child_queue_up_in_one_group() {
     for partition in ["s/0", "s/1", "s/2"] {
         let reading = |i: u64| {
             let name = format!("series-{}", i % 20);
-            Decoded::Reading(row_at(partition, &name, i, i as i64, 1.0).into_scored(partition).reading)
+            Decoded::Reading(
+                row_at(partition, &name, i, i as i64, 1.0).into_scored(&partition.into()).reading,
+            )
         };
         let records: Records = (0..60).map(reading).collect();
         let turn = driver.turn(Duration::from_secs(60));

@@ -37,7 +37,7 @@ fn decoder() -> Decoder {
 
 fn reject(partition: &str, sequence: u64, sub: u32, bytes: &[u8]) -> RejectV1 {
     let position = Position {
-        partition: partition.to_owned(),
+        partition: partition.into(),
         sequence: Sequence::from(sequence),
         sub,
         arrived: Timestamp::from_ms(sequence as i64).expect("in range"),
@@ -96,7 +96,7 @@ async fn what_fails_stays_a_reject() {
 #[tokio::test]
 async fn a_reading_that_a_model_refused_is_scored_by_the_next() {
     let at = Timestamp::from_ms(5).expect("in range");
-    let position = Position { partition: "p".to_owned(), sequence: Sequence::from(4), sub: 1, arrived: at };
+    let position = Position { partition: "p".into(), sequence: Sequence::from(4), sub: 1, arrived: at };
     let series = SeriesId::new("s").expect("a name");
     let reading = Reading { series, at, features: vec![2.0, 0.5], filled: Vec::new(), position };
     let queue = MemoryQueue::default();

@@ -81,7 +81,7 @@ fn at(i: u64) -> Timestamp {
 }
 
 fn position(i: u64) -> Position {
-    Position { partition: PARTITION.to_owned(), sequence: Sequence::from(i), sub: 0, arrived: at(i) }
+    Position { partition: PARTITION.into(), sequence: Sequence::from(i), sub: 0, arrived: at(i) }
 }
 
 /// Reading `i` of one of three series, with `i` as its value; every seventh record is a reject.

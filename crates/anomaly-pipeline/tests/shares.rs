@@ -28,7 +28,7 @@ fn records(batch: u64, bad: u64) -> Records {
     let record = |i: u64| {
         let sequence = Sequence::from(batch * BATCH + i);
         let arrived = at(batch * 1000 + i);
-        let position = Position { partition: "p".to_owned(), sequence, sub: 0, arrived };
+        let position = Position { partition: "p".into(), sequence, sub: 0, arrived };
         match i < BATCH - bad {
             true => {
                 let series = SeriesId::new("s").expect("a name");

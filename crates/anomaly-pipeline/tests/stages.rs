@@ -41,7 +41,7 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn position(i: u64) -> Position {
-    Position { partition: PARTITION.to_owned(), sequence: Sequence::from(i), sub: 0, arrived: at(i as i64) }
+    Position { partition: PARTITION.into(), sequence: Sequence::from(i), sub: 0, arrived: at(i as i64) }
 }
 
 fn reading(i: u64, value: f64) -> Decoded {

@@ -89,9 +89,9 @@ async fn judge<S: States, R: Rejects, J: Journal>(
         Err(fault) => {
             let kind = fault.kind.as_str();
             if fault.kind.may_pass() {
-                tracing::warn!(%fault, kind, message_id = id, partition, model, "chunk wanted again");
+                tracing::warn!(%fault, kind, message_id = id, partition = partition.as_str(), model, "chunk wanted again");
             } else {
-                tracing::error!(%fault, kind, message_id = id, partition, model, "chunk wanted again");
+                tracing::error!(%fault, kind, message_id = id, partition = partition.as_str(), model, "chunk wanted again");
             }
             None
         }

@@ -109,7 +109,7 @@ fn log_rejects(partition: &Partition<'_>) {
 
 fn log_reject(reject: &RejectV1) {
     let (reason, data_error) = (reject.reject.as_str(), reject.reject.data_error());
-    let (partition, sequence, bytes) = (&reject.partition, reject.sequence.as_str(), reject.bytes);
+    let (partition, sequence, bytes) = (reject.partition.as_str(), reject.sequence.as_str(), reject.bytes);
     tracing::warn!(reason, data_error, partition, sequence, bytes, "record rejected");
 }
 

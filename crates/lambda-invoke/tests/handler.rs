@@ -73,8 +73,7 @@ async fn what_was_seen_of_the_fields_is_kept_from_batch_to_batch() {
     let now = Timestamp::parse("2026-11-21T04:11:48Z").expect("a time");
     let read = |record: &str| {
         let mut records = Records::default();
-        let position =
-            Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived: now };
+        let position = Position { partition: "p".into(), sequence: Sequence::from(1), sub: 0, arrived: now };
         intake.decoder.record(record.as_bytes(), &position, &mut records);
         records
     };

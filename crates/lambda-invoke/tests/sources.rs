@@ -76,7 +76,7 @@ fn handed_on(queue: &MemoryQueue) -> BTreeSet<Place> {
     let read = |body: &str| wire::read::<ChunkV1>(body).expect("its own message");
     let chunks: Vec<ChunkV1> = queue.chunks().iter().map(|chunk| read(&chunk.body)).collect();
     let places = |chunk: ChunkV1| {
-        let place = |sequence: String, sub| (chunk.partition.clone(), sequence, sub);
+        let place = |sequence: String, sub| (chunk.partition.to_string(), sequence, sub);
         let rows = chunk.rows.iter().map(|row| place(row.sequence.to_string(), row.sub));
         let rejects = chunk.rejects.iter().map(|reject| place(reject.sequence.to_string(), reject.sub));
         rows.chain(rejects).collect::<Vec<_>>()
@@ -107,10 +107,10 @@ fn done(batch: &Batch<'_>, reply: &Result<Reply, EventError>) -> BTreeSet<Place>
                 false => done.extend(entries.iter().map(|entry| match entry {
                     Decoded::Reading(reading) => {
                         let position = &reading.position;
-                        (position.partition.clone(), position.sequence.to_string(), position.sub)
+                        (position.partition.to_string(), position.sequence.to_string(), position.sub)
                     }
                     Decoded::Rejected(reject) => {
-                        (reject.partition.clone(), reject.sequence.to_string(), reject.sub)
+                        (reject.partition.to_string(), reject.sequence.to_string(), reject.sub)
                     }
                 })),
             }

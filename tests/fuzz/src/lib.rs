@@ -93,7 +93,7 @@ fn choose<'c, 'b, T>(choices: &'c [T], bytes: &'b [u8]) -> Option<(&'c T, &'b [u
 fn record(bytes: &[u8]) {
     let Some((decoder, bytes)) = choose(&DECODERS, bytes) else { return };
     let position = Position {
-        partition: "p".to_owned(),
+        partition: "p".into(),
         sequence: Sequence::from(1),
         sub: 0,
         arrived: Timestamp::default(),

@@ -34,7 +34,7 @@ pub(crate) fn problems(world: &World, policy: &Policy) -> Vec<String> {
 fn rejects(world: &World, problems: &mut Vec<String>) {
     let mut kept = world.tables.rejects.clone();
     for (position, truth) in world.truths() {
-        let place = (position.partition.clone(), position.sequence.as_str().to_owned(), 0);
+        let place = (position.partition.to_string(), position.sequence.as_str().to_owned(), 0);
         let reason = kept.remove(&place).map(|reject| reject.reject.as_str());
         let wanted = match truth {
             Truth::Fault(reason) => Some(*reason),
@@ -76,7 +76,7 @@ fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
 }
 
 fn is_late(world: &World, series: &SeriesId, position: &Position) -> bool {
-    let place = (position.partition.clone(), position.sequence.as_str().to_owned());
+    let place = (position.partition.to_string(), position.sequence.as_str().to_owned());
     let put = world.places.get(&place);
     let late = world.courses.get(series).into_iter().flat_map(|course| course.late.iter().flatten());
     put.is_some_and(|put| late.into_iter().any(|reading| reading.put == *put))

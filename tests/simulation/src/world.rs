@@ -234,7 +234,7 @@ impl World {
             Ok(ChunkV1 { partition, rows, rejects, .. }) => {
                 let rows = rows.into_iter().map(|row| row.sequence);
                 let places = rows.chain(rejects.into_iter().map(|reject| reject.sequence));
-                self.handed_on.extend(places.map(|s| (partition.clone(), s.as_str().to_owned())));
+                self.handed_on.extend(places.map(|s| (partition.to_string(), s.as_str().to_owned())));
             }
             Err(error) => self.problem(format!("a chunk that cannot be read: {error}")),
         }
@@ -307,12 +307,12 @@ impl World {
         let Ok(ChunkV1 { partition, rows, .. }) = wire::read::<ChunkV1>(&message.body) else { return };
         let handed = self.handed.entry(invocation).or_default();
         for row in rows {
-            let place = (partition.clone(), row.sequence.as_str().to_owned());
+            let place = (partition.to_string(), row.sequence.as_str().to_owned());
             let Some(put) = self.places.get(&place).copied() else { continue };
             let arrived_ms = row.arrived_ms.as_ms();
             handed.entry(row.series).or_default().push(Handed {
                 put,
-                partition: partition.clone(),
+                partition: partition.to_string(),
                 arrived_ms,
             });
         }
@@ -339,7 +339,7 @@ impl World {
     pub(crate) fn dead_puts(&self) -> BTreeSet<usize> {
         let chunks = self.queue.given_up_bodies.iter().filter_map(|body| wire::read::<ChunkV1>(body).ok());
         let places = chunks.flat_map(|ChunkV1 { partition, rows, .. }| {
-            rows.into_iter().map(move |row| (partition.clone(), row.sequence.as_str().to_owned()))
+            rows.into_iter().map(move |row| (partition.to_string(), row.sequence.as_str().to_owned()))
         });
         places.filter_map(|place| self.places.get(&place).copied()).collect()
     }
@@ -359,7 +359,7 @@ impl World {
             };
             let state = self.tables.states.get(&row.series);
             let state = state.and_then(|(bytes, _)| SeriesState::decode(bytes).ok());
-            let place = (chunk.partition.clone(), row.sequence.as_str().to_owned());
+            let place = (chunk.partition.to_string(), row.sequence.as_str().to_owned());
             let put = self.places.get(&place).copied();
             let course = self.courses.get(&row.series);
             let is_judged = put.is_some_and(|put| course.is_some_and(|course| course.holds(put)));
@@ -368,7 +368,7 @@ impl World {
             }
         }
         for reject in &chunk.rejects {
-            let place = (reject.partition.clone(), reject.sequence.as_str().to_owned(), reject.sub);
+            let place = (reject.partition.to_string(), reject.sequence.as_str().to_owned(), reject.sub);
             if !self.tables.rejects.contains_key(&place) {
                 lost.push(format!("reject {}", reject.sequence));
             }
@@ -384,7 +384,7 @@ impl World {
         for (shard, of) in self.stream.shards.iter().enumerate() {
             for record in &of.records {
                 let position = Position {
-                    partition: Stream::partition(shard),
+                    partition: Stream::partition(shard).into(),
                     sequence: Sequence::new(&record.sequence),
                     sub: 0,
                     arrived: Timestamp::from_ms(record.arrived_ms).unwrap_or_default(),

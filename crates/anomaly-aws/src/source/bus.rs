@@ -29,7 +29,7 @@ pub(super) fn read<'a>(
     let name = fields.text("id").filter(|id| !id.is_empty());
     let record = Record {
         raw: event,
-        partition: source.unwrap_or(Cow::Borrowed(UNKNOWN)).into_owned(),
+        partition: source.unwrap_or(Cow::Borrowed(UNKNOWN)).into(),
         sequence: name.as_deref().map(|id| Sequence::of_message(arrived, 0, id)).ok_or("no id"),
         arrived,
         name,

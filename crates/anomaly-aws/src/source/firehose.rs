@@ -12,6 +12,7 @@ use anomaly_core::settle::Fate;
 use anomaly_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::UNKNOWN;
 use super::loose::Loose;
@@ -69,7 +70,7 @@ pub(super) struct Echo<'a> {
     place: usize,
     id: Cow<'a, str>,
     data: Cow<'a, str>,
-    partition: String,
+    partition: SmolStr,
 }
 
 /// Reads the records of `event`. `now` stands for the time of one that does not say when it arrived.
@@ -101,12 +102,12 @@ fn record<'a>(record: &Loose<'a>, place: usize, firehose: &str, stream: &str, no
     let arrived = record.instant_ms(ARRIVED_SLOT).unwrap_or(now);
     let name = record.name(ID_SLOT);
     let (partition, sequence) = match (record.text(SHARD_SLOT), numbered(record)) {
-        (Some(shard), Some(sequence)) => (format!("{stream}/{shard}"), Ok(sequence)),
+        (Some(shard), Some(sequence)) => (format_smolstr!("{stream}/{shard}"), Ok(sequence)),
         _ => {
             // A batch comes again as it was, so that the place keeps the order within a millisecond.
             let place = u16::try_from(place).unwrap_or(u16::MAX);
             let sequence = name.as_deref().map(|id| Sequence::of_message(arrived, place, id));
-            (firehose.to_owned(), sequence.ok_or("no recordId"))
+            (firehose.into(), sequence.ok_or("no recordId"))
         }
     };
     let content = record.owned(DATA_SLOT).map(Content::Base64).ok_or("no data");

@@ -17,6 +17,7 @@ use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use smol_str::{SmolStr, format_smolstr};
 use subtle::ConstantTimeEq;
 
 use super::partition::Partition;
@@ -232,16 +233,16 @@ impl<'a> Request<'a> {
     }
 
     /// The function URL's own id: whoever posts to it is one source.
-    fn partition(&self) -> String {
-        format!("http/{}", self.request_context.api_id.as_deref().unwrap_or(super::UNKNOWN))
+    fn partition(&self) -> SmolStr {
+        format_smolstr!("http/{}", self.request_context.api_id.as_deref().unwrap_or(super::UNKNOWN))
     }
 
     /// Requests promise no order, and one that is sent again has another id: it is another request.
-    fn position(&self, partition: &str, now: Timestamp) -> Position {
+    fn position(&self, partition: &SmolStr, now: Timestamp) -> Position {
         let context = &self.request_context;
         let arrived = context.time_epoch.and_then(Timestamp::from_ms).unwrap_or(now);
         let id = context.request_id.as_deref().unwrap_or_default();
         let sequence = Sequence::of_message(arrived, 0, id);
-        Position { partition: partition.to_owned(), sequence, sub: 0, arrived }
+        Position { partition: partition.clone(), sequence, sub: 0, arrived }
     }
 }

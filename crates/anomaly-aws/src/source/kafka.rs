@@ -12,6 +12,7 @@ use anomaly_core::fields::Fields;
 use anomaly_core::position::Sequence;
 use anomaly_core::time::Timestamp;
 use serde_json::value::RawValue;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::UNKNOWN;
 use super::loose::Loose;
@@ -44,10 +45,10 @@ pub(super) fn read<'a>(records: &'a str, decoder: &Decoder, now: Timestamp) -> V
         match serde_json::from_str::<Option<Vec<&'a RawValue>>>(list.get()) {
             Ok(list) => {
                 let loose = list.unwrap_or_default().into_iter().map(|raw| Loose::new(raw.get(), &fields));
-                unpacked.extend(loose.map(|loose| record(&loose, name.clone().into_owned(), now)));
+                unpacked.extend(loose.map(|loose| record(&loose, name.clone().into(), now)));
             }
             // A record whose list is none: there is nothing in it that could be a name.
-            Err(_) => unpacked.push(record(&Loose::new(list.get(), &fields), name.into_owned(), now)),
+            Err(_) => unpacked.push(record(&Loose::new(list.get(), &fields), name.into(), now)),
         }
     }
     record::unpack(unpacked, decoder)
@@ -66,15 +67,15 @@ pub(super) fn read_flat<'a>(
 }
 
 /// `records-0`, as Lambda writes it.
-fn partition_of(record: &Loose<'_>) -> String {
+fn partition_of(record: &Loose<'_>) -> SmolStr {
     let topic = record.text(TOPIC_SLOT).unwrap_or(UNKNOWN);
     match record.whole(PARTITION_SLOT) {
-        Some(number) => format!("{topic}-{number}"),
-        None => topic.to_owned(),
+        Some(number) => format_smolstr!("{topic}-{number}"),
+        None => topic.into(),
     }
 }
 
-fn record<'a>(record: &Loose<'a>, partition: String, now: Timestamp) -> Record<'a> {
+fn record<'a>(record: &Loose<'a>, partition: SmolStr, now: Timestamp) -> Record<'a> {
     let offset = record.whole(OFFSET_SLOT);
     // A record without a value deletes its key: it is no reading, and none is missing.
     let content = match record.owned(VALUE_SLOT) {

@@ -9,12 +9,13 @@ use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
+use smol_str::SmolStr;
 
 /// The records of one partition, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Partition<'a> {
     /// Its name, the same at every delivery: `clicks/shardId-000000000000`.
-    pub name: String,
+    pub name: SmolStr,
     /// The records.
     pub records: Records,
     /// The name by which the source knows each record; `None` for a record without one.
@@ -23,7 +24,7 @@ pub struct Partition<'a> {
 
 impl<'a> Partition<'a> {
     /// An empty partition with room for `records`.
-    pub(crate) fn new(name: String, records: usize) -> Self {
+    pub(crate) fn new(name: SmolStr, records: usize) -> Self {
         Partition { name, records: Records::with_capacity(records), names: Vec::with_capacity(records) }
     }
 

@@ -7,6 +7,7 @@ use anomaly_core::decode::Decoder;
 use anomaly_core::position::Sequence;
 use anomaly_core::time::Timestamp;
 use serde_json::value::RawValue;
+use smol_str::format_smolstr;
 
 use super::UNKNOWN;
 use super::loose::{self, Loose};
@@ -74,10 +75,10 @@ fn record<'a>(message: &Loose<'a>, queue: &str, now: Timestamp) -> Record<'a> {
     let name = message.name(ID_SLOT);
     let (partition, sequence) = if is_fifo(queue) {
         let group = message.text(GROUP_SLOT);
-        let partition = group.map_or_else(|| queue.to_owned(), |group| format!("{queue}/{group}"));
+        let partition = group.map_or_else(|| queue.into(), |group| format_smolstr!("{queue}/{group}"));
         (partition, number(message).filter(|_| group.is_some()).ok_or("no group or no number in it"))
     } else {
-        (queue.to_owned(), name.as_ref().map(|id| Sequence::of_message(arrived, 0, id)).ok_or("no messageId"))
+        (queue.into(), name.as_ref().map(|id| Sequence::of_message(arrived, 0, id)).ok_or("no messageId"))
     };
     let content = message.owned(BODY_SLOT).map(Content::Text);
     Record { raw: message.raw, partition, sequence, arrived, name, content: content.ok_or("no body") }

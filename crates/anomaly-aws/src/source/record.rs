@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use anomaly_core::decode::Decoder;
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::time::Timestamp;
+use smol_str::SmolStr;
 
 use super::partition::Partition;
 
@@ -14,7 +15,7 @@ pub(super) struct Record<'a> {
     /// The envelope's text.
     pub(super) raw: &'a str,
     /// The partition it stands in.
-    pub(super) partition: String,
+    pub(super) partition: SmolStr,
     /// Its number there, or why it has none.
     pub(super) sequence: Result<Sequence, &'static str>,
     /// When the source took it.

@@ -87,7 +87,8 @@ pub(super) fn offsets(wanted: &[(&Partition<'_>, usize)]) -> Result<OffsetRespon
             let offset = name.as_deref().and_then(|name| name.parse().ok());
             let why = || "a record that is wanted again has no offset".to_owned();
             let offset = offset.ok_or_else(|| EventError::WholeBatch { why: why() })?;
-            failures.push(OffsetFailure { id: RecordOffset { partition: partition.name.clone(), offset } });
+            failures
+                .push(OffsetFailure { id: RecordOffset { partition: partition.name.to_string(), offset } });
         }
     }
     Ok(OffsetResponse { failures })

@@ -64,7 +64,7 @@ fn record<'a>(change: &Loose<'a>, table: &str, now: Timestamp) -> Record<'a> {
     let name = change.name(SEQUENCE_SLOT).filter(is_number);
     Record {
         raw: change.raw,
-        partition: table.to_owned(),
+        partition: table.into(),
         sequence: name.as_deref().map(Sequence::new).ok_or("no usable SequenceNumber"),
         arrived: change.number(CREATED_SLOT).and_then(Timestamp::from_epoch).unwrap_or(now),
         name,

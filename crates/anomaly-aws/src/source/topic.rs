@@ -45,7 +45,7 @@ fn record<'a>(message: &Loose<'a>, now: Timestamp) -> Record<'a> {
     let name = message.name(ID_SLOT);
     Record {
         raw: message.raw,
-        partition: topic.unwrap_or(UNKNOWN).to_owned(),
+        partition: topic.unwrap_or(UNKNOWN).into(),
         sequence: name.as_deref().map(|id| Sequence::of_message(arrived, 0, id)).ok_or("no MessageId"),
         arrived,
         name,

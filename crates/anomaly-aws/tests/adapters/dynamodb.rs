@@ -131,7 +131,7 @@ mod states {
     /// A state in which a reading of millisecond `ms` waits.
     fn waiting(ms: i64) -> SeriesState {
         let position =
-            Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived: at(ms) };
+            Position { partition: "p".into(), sequence: Sequence::from(1), sub: 0, arrived: at(ms) };
         let (series, features, filled) = (series("a"), vec![1.0], Vec::new());
         let reading = Reading { series, at: at(ms), features, filled, position };
         let policy = EventTime { out_of_order: Duration::from_secs(5), ..EventTime::default() };
@@ -386,7 +386,7 @@ mod rejects {
 
     fn reject(number: u64) -> RejectV1 {
         let sequence = Sequence::from(number);
-        let position = Position { partition: "s/0".to_owned(), sequence, sub: 0, arrived: at(0) };
+        let position = Position { partition: "s/0".into(), sequence, sub: 0, arrived: at(0) };
         RejectV1::new(Reject::Base64, &position, b"*")
     }
 
@@ -552,7 +552,7 @@ mod windows {
     /// The window of a series that has seen one reading.
     fn window() -> Window {
         let position =
-            Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived: at(0) };
+            Position { partition: "p".into(), sequence: Sequence::from(1), sub: 0, arrived: at(0) };
         let reading =
             Reading { series: series("a"), at: at(0), features: vec![1.5], filled: Vec::new(), position };
         let mut window = Window::default();

@@ -32,7 +32,7 @@ fn by_position() -> Input {
 
 fn position() -> Position {
     let arrived = Timestamp::from_ms(0).expect("in range");
-    Position { partition: "p".to_owned(), sequence: Sequence::from(1), sub: 0, arrived }
+    Position { partition: "p".into(), sequence: Sequence::from(1), sub: 0, arrived }
 }
 
 fn decode(input: &Input, record: &[u8]) -> Records {

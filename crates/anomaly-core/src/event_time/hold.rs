@@ -172,7 +172,7 @@ mod tests {
     /// The `number`th reading, of second `event`, arrived at second `arrived`.
     fn scored(number: u64, event_s: i64, arrived_s: i64) -> Scored {
         let position = Position {
-            partition: "p".to_owned(),
+            partition: "p".into(),
             sequence: Sequence::from(number),
             sub: 0,
             arrived: at(arrived_s * 1000),

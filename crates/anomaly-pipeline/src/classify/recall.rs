@@ -7,6 +7,7 @@ use anomaly_core::reading::SeriesId;
 use anomaly_core::seen::{NotedIn, Order, Seen, Written};
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{ChunkV1, strand};
+use smol_str::SmolStr;
 
 use crate::fault::Fault;
 use crate::ports::Journal;
@@ -22,7 +23,7 @@ pub(super) struct Recall<'j, J> {
     promised: Order,
     order: Order,
     group: Option<String>,
-    partition: String,
+    partition: SmolStr,
     /// The readings' places in order, with their minutes of arrival.
     places: Vec<(Place, i64)>,
     /// What the journal says; `None` until it is asked.

@@ -8,6 +8,7 @@ use anomaly_core::decode::Decoder;
 use anomaly_core::exchange::{Encoder, InferenceId, Reader};
 use anomaly_core::fields::display_name;
 use anomaly_core::names;
+use anomaly_core::rejects::Versions;
 use anomaly_pipeline::invoke::Limits;
 
 use crate::source::{Intake, Secrets};
@@ -187,6 +188,7 @@ pub fn limits(config: &Config) -> Limits {
         groups: config.source.groups(),
         // With 1 nothing is too much.
         shares: config.rejects.share < 1.0,
+        rejected_by: Some(Versions::of(config)),
         ..Limits::default()
     }
 }

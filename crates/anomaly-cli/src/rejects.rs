@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anomaly_core::config::Config;
+use anomaly_core::rejects::Versions;
 use anomaly_core::wire::{self, RejectV1};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -27,10 +29,12 @@ pub(crate) struct RejectsArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// One line each: name, arrival, reason, where it stood, size, the record
+    /// One line each: name, arrival, reason, what rejected it, where it stood, the record
     List {
         #[command(flatten)]
         rejects: Store,
+        #[command(flatten)]
+        now: Now,
         /// Only those of this reason; may be repeated
         #[arg(long, value_name = "REASON")]
         reason: Vec<String>,
@@ -44,6 +48,8 @@ enum Action {
         id: String,
         #[command(flatten)]
         rejects: Store,
+        #[command(flatten)]
+        now: Now,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -81,14 +87,60 @@ struct Store {
     table: Option<String>,
 }
 
+/// What is configured now.
+#[derive(Debug, clap::Args)]
+struct Now {
+    /// The configuration to compare with what rejected a record [default: anomaly.toml, if there is one]
+    #[arg(short, long, value_name = "TOML")]
+    config: Option<PathBuf>,
+}
+
+impl Now {
+    /// Its versions; `None` if there is no configuration to compare with.
+    fn versions(&self) -> anyhow::Result<Option<Versions>> {
+        let usual = PathBuf::from("anomaly.toml");
+        let path = match &self.config {
+            Some(path) => path,
+            None if usual.exists() => &usual,
+            None => return Ok(None),
+        };
+        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let config = Config::from_toml(&text).with_context(|| path.display().to_string())?;
+        Ok(Some(Versions::of(&config)))
+    }
+}
+
+/// What rejected a record, beside what is configured now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// The same: another try ends the same way, unless the model has changed.
+    Same,
+    /// Something else.
+    Changed,
+    /// It does not say, or there is nothing to compare with.
+    Unknown,
+}
+
+fn since(reject: &RejectV1, now: Option<&Versions>) -> Since {
+    match (&reject.by, now) {
+        (Some(by), Some(now)) if *by == now.by(&reject.reject) => Since::Same,
+        (Some(_), Some(_)) => Since::Changed,
+        _ => Since::Unknown,
+    }
+}
+
 /// Does what is asked.
 ///
 /// # Errors
 /// If the rejects cannot be read, a name is no reject's or several's, or something cannot be put in again.
 pub(crate) fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::List { rejects, reason, json } => list(&of_reasons(rejects.read()?, &reason)?, json),
-        Action::Show { id, rejects, json } => show(&named(&rejects.read()?, &id)?, json),
+        Action::List { rejects, now, reason, json } => {
+            list(&of_reasons(rejects.read()?, &reason)?, now.versions()?.as_ref(), json)
+        }
+        Action::Show { id, rejects, now, json } => {
+            show(&named(&rejects.read()?, &id)?, now.versions()?.as_ref(), json)
+        }
         Action::Redrive { rejects, ids, reason, queue, config } => {
             let chosen = chosen(of_reasons(rejects.read()?, &reason)?, &ids)?;
             match (queue, rejects.table) {
@@ -181,10 +233,10 @@ fn counts(rejects: &[RejectV1]) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-fn list(rejects: &[RejectV1], as_json: bool) -> anyhow::Result<ExitCode> {
+fn list(rejects: &[RejectV1], now: Option<&Versions>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     if as_json {
-        rejects.iter().try_for_each(|reject| writeln!(out, "{}", with_id(reject)))?;
+        rejects.iter().try_for_each(|reject| writeln!(out, "{}", with_id(reject, now)))?;
         return Ok(ExitCode::SUCCESS);
     }
     let place_width = rejects.iter().map(|r| place(r).chars().count()).max().unwrap_or(0);
@@ -192,19 +244,31 @@ fn list(rejects: &[RejectV1], as_json: bool) -> anyhow::Result<ExitCode> {
     for reject in rejects {
         let (reason, arrived) = (reject.reject.as_str(), arrived(reject));
         let (id, place, record) = (reject.id(), place(reject), excerpt(reject));
-        writeln!(out, "{id}  {arrived:20}  {reason:reason_width$}  {place:place_width$}  {record}")?;
+        let by = reject.by.as_ref().map_or("-", |by| by.configuration.as_str());
+        let changed = if since(reject, now) == Since::Changed { '*' } else { ' ' };
+        writeln!(
+            out,
+            "{id}  {arrived:20}  {reason:reason_width$}  {by:12}{changed} {place:place_width$}  {record}"
+        )?;
     }
     let by_reason: Vec<String> = counts(rejects).iter().map(|(reason, n)| format!("{n} {reason}")).collect();
     let plural = if rejects.len() == 1 { "" } else { "s" };
     let colon = if by_reason.is_empty() { "" } else { ": " };
     writeln!(io::stderr(), "{} reject{plural}{colon}{}", rejects.len(), by_reason.join(", "))?;
+    let changed = rejects.iter().filter(|reject| since(reject, now) == Since::Changed).count();
+    if changed > 0 {
+        writeln!(
+            io::stderr(),
+            "{changed} by another configuration or release than now (*): to be tried again"
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(reject: &RejectV1, as_json: bool) -> anyhow::Result<ExitCode> {
+fn show(reject: &RejectV1, now: Option<&Versions>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     if as_json {
-        writeln!(out, "{}", with_id(reject))?;
+        writeln!(out, "{}", with_id(reject, now))?;
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out, "reject   {}", reject.id())?;
@@ -212,6 +276,7 @@ fn show(reject: &RejectV1, as_json: bool) -> anyhow::Result<ExitCode> {
     if let Some(name) = reject.reject.data_error() {
         writeln!(out, "also     {name}, as Azure Stream Analytics calls it")?;
     }
+    writeln!(out, "by       {}", by(reject, now))?;
     writeln!(out, "from     {}", place(reject))?;
     writeln!(out, "arrived  {}", arrived(reject))?;
     writeln!(out, "bytes    {}, SHA-256 {}", reject.bytes, reject.sha256)?;
@@ -261,12 +326,30 @@ fn print(rejects: &[RejectV1]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn with_id(reject: &RejectV1) -> Value {
+fn with_id(reject: &RejectV1, now: Option<&Versions>) -> Value {
     let mut value = json!({ "id": reject.id() });
+    match since(reject, now) {
+        Since::Same => value["by_now"] = true.into(),
+        Since::Changed => value["by_now"] = false.into(),
+        Since::Unknown => {}
+    }
     if let (Value::Object(fields), Ok(Value::Object(more))) = (&mut value, serde_json::to_value(reject)) {
         fields.extend(more);
     }
     value
+}
+
+/// What rejected it, and whether that is so still.
+fn by(reject: &RejectV1, now: Option<&Versions>) -> String {
+    let Some(by) = &reject.by else { return "what it does not say: a release before this".to_owned() };
+    let said = format!("configuration {}, release {}", by.configuration, by.release);
+    match (since(reject, now), now.map(|now| now.by(&reject.reject))) {
+        (Since::Same, _) => format!("{said}: as now"),
+        (Since::Changed, Some(now)) => {
+            format!("{said}: now it is {}, release {}", now.configuration, now.release)
+        }
+        _ => said,
+    }
 }
 
 fn place(reject: &RejectV1) -> String {

@@ -13,6 +13,7 @@ use crate::last::Last;
 use crate::models::Models;
 use crate::position::Position;
 use crate::reading::{Filled, Reading, Scored, SeriesId};
+use crate::rejects::Versions;
 use crate::rule::Finding;
 use crate::seen::{Order, Seen};
 use crate::time::Timestamp;
@@ -42,6 +43,7 @@ pub struct Policy {
     calibration: Option<Calibration>,
     /// Of the model in this process: for the rules that ask for one.
     own: Option<Calibration>,
+    versions: Versions,
 }
 
 impl Policy {
@@ -59,7 +61,13 @@ impl Policy {
             keeps_last: config.input.fills_with_previous(),
             calibration: config.model.calibration.clone(),
             own: None,
+            versions: Versions::of(config),
         }
+    }
+
+    /// By what readings are rejected that do not come in time.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     /// The same, where a model in this process brings its own calibration along: for the rules that say

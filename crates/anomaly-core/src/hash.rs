@@ -6,12 +6,23 @@ use sha2::{Digest, Sha256};
 ///
 /// Each part is preceded by its length, so that `["ab", "c"]` and `["a", "bc"]` differ.
 pub(crate) fn fingerprint(parts: &[&[u8]], bytes: usize) -> String {
+    hex(&hash(parts)[..bytes.min(32)])
+}
+
+/// The same as bytes.
+pub(crate) fn first_bytes<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    const { assert!(N <= 32, "a SHA-256 has no more") };
+    let hash = hash(parts);
+    std::array::from_fn(|i| hash[i])
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hex(&hasher.finalize()[..bytes.min(32)])
+    hasher.finalize().into()
 }
 
 /// The SHA-256 of `bytes`, in lower-case hexadecimal (64 characters).
@@ -19,7 +30,8 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two lower-case digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()

@@ -1,9 +1,11 @@
 //! Rejected records: as they are kept, and how many they are.
 
-use crate::hash::fingerprint;
+use crate::config::Config;
+use crate::hash::{fingerprint, first_bytes, hex};
 use crate::position::Position;
 use crate::reading::{Reading, Scored, SeriesId};
-use crate::wire::{Data, RejectV1};
+use crate::reject::Reject;
+use crate::wire::{Data, RejectV1, RejectedBy};
 
 /// The share of a batch's `entries` readings that were `rejected`, as a reading of the partition's own series
 /// ([`SeriesId::rejects_of`]): 0 to 1, behind the `last` of them.
@@ -12,6 +14,38 @@ pub fn share(rejected: usize, entries: usize, last: Position) -> Scored {
     let (at, position) = (last.arrived, Position { sub: u32::MAX, ..last });
     let features = vec![rejected as f64 / entries.max(1) as f64];
     Scored { reading: Reading { series, at, features, filled: Vec::new(), position }, score: None }
+}
+
+/// Names for what of a configuration rejects records: equal ones reject the same records, as long as the release
+/// is the same.
+///
+/// `[input]` decides what can be read and what comes in time; what a model refuses depends on `[model]` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    input: [u8; 6],
+    model: [u8; 6],
+}
+
+impl Versions {
+    /// Those of `config`: the first six bytes of the SHA-256 of the sections as compact JSON, defaults and all.
+    pub fn of(config: &Config) -> Self {
+        // Plain data in memory.
+        let input = serde_json::to_vec(&config.input).unwrap_or_default();
+        let model = serde_json::to_vec(&config.model).unwrap_or_default();
+        Versions { input: first_bytes(&[&input]), model: first_bytes(&[&input, &model]) }
+    }
+
+    /// What says that `reject` was made by these.
+    pub fn by(&self, reject: &Reject) -> RejectedBy {
+        let bytes = if let Reject::Refused { .. } = reject { self.model } else { self.input };
+        RejectedBy { configuration: hex(&bytes), release: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    /// `reject`, which says that it was made by these.
+    pub fn stamp(&self, mut reject: RejectV1) -> RejectV1 {
+        reject.by = Some(self.by(&reject.reject));
+        reject
+    }
 }
 
 impl RejectV1 {
@@ -59,7 +93,6 @@ impl Data {
 mod tests {
     use super::*;
     use crate::position::Sequence;
-    use crate::reject::Reject;
     use crate::time::Timestamp;
     use crate::wire::REJECT_BYTES_KEPT;
     use proptest::prelude::*;
@@ -72,6 +105,39 @@ mod tests {
             arrived: Timestamp::default(),
         };
         RejectV1::new(Reject::Base64, &position, bytes)
+    }
+
+    #[test]
+    fn versions_are_of_what_decides() {
+        let config = |text: &str| Versions::of(&Config::from_toml(text).expect("valid"));
+        let said = |versions: Versions| {
+            let refused = Reject::refused("no");
+            [Reject::Base64, refused].map(|reject| versions.by(&reject).configuration)
+        };
+        let [read, refused] = said(config(""));
+        assert!(read != refused && read.len() == 12 && read.bytes().all(|b| b.is_ascii_hexdigit()));
+        assert_eq!(said(config("[source]\nkind = \"sqs\"\n")), [read.clone(), refused.clone()]);
+        assert_eq!(
+            said(config("[input]\nrecord_bytes_max = 1048576\n")),
+            [read.clone(), refused.clone()],
+            "the default"
+        );
+        let other = said(config("[model]\nkind = \"none\"\n"));
+        assert!(other[0] == read && other[1] != refused);
+        let other = said(config("[input]\nrecord_bytes_max = 77\n"));
+        assert!(other[0] != read && other[1] != refused, "what is read is what the model is given");
+    }
+
+    #[test]
+    fn a_reject_says_by_what_and_old_ones_are_read() {
+        let old = reject(1, 0, b"a");
+        let json = crate::wire::write(&old);
+        assert!(!json.contains("\"by\""));
+        assert_eq!(crate::wire::read(&json), Ok(old.clone()));
+        let stamped = Versions::of(&Config::default()).stamp(old.clone());
+        assert_eq!(stamped.by.as_ref().map(|by| by.release.as_str()), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(crate::wire::read(&crate::wire::write(&stamped)), Ok(stamped.clone()));
+        assert_eq!((stamped.id(), RejectV1 { by: None, ..stamped }), (old.id(), old));
     }
 
     #[test]

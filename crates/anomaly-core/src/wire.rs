@@ -87,12 +87,25 @@ pub struct RejectV1 {
     pub arrived_ms: Timestamp,
     /// Why it was rejected.
     pub reject: Reject,
+    /// By what; `None` in a reject of the time before it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<RejectedBy>,
     /// Its length in bytes.
     pub bytes: u64,
     /// The SHA-256 of all its bytes, in hexadecimal.
     pub sha256: String,
     /// Its first [`REJECT_BYTES_KEPT`] bytes, in hexadecimal where they are not text.
     pub data: Data,
+}
+
+/// By what a record was rejected: whether another try can end otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedBy {
+    /// The version of the part of the configuration that decides ([`crate::rejects::Versions`]): 12 hexadecimal
+    /// digits.
+    pub configuration: String,
+    /// The release of this software: `0.1.0`.
+    pub release: String,
 }
 
 /// Bytes as text where they are text, else in hexadecimal: a person reads a reject more often than a
@@ -130,6 +143,7 @@ impl RejectV1 {
             sub: position.sub,
             arrived_ms: position.arrived,
             reject,
+            by: None,
             bytes: bytes.len() as u64,
             sha256: digest(bytes),
             data: Data::of(bytes, REJECT_BYTES_KEPT),

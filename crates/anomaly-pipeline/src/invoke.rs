@@ -86,8 +86,9 @@ async fn judge<S: Scorer, T: Timer, W: Windows>(
     turn: &Turn<'_, S, T, W>,
     decoded: &[Decoded],
 ) -> (Lots, Option<Fault>) {
+    let by = turn.driver.limits.rejected_by;
     let Some(scorer) = &turn.driver.scorer else {
-        return (lots(decoded, "none", |_| false, Vec::new()), None);
+        return (lots(decoded, "none", by, |_| false, Vec::new()), None);
     };
     let readings: Vec<&Reading> = decoded.iter().filter_map(reading).collect();
     let (rows, fault) = match rows(turn, &readings).await {
@@ -101,7 +102,7 @@ async fn judge<S: Scorer, T: Timer, W: Windows>(
     };
     // Without rows for want of windows, every reading counts as having one that was not scored.
     let has_row = |index: usize| rows.get(index).is_none_or(Option::is_some);
-    (lots(decoded, scorer.model(), has_row, part.outcomes), part.fault)
+    (lots(decoded, scorer.model(), by, has_row, part.outcomes), part.fault)
 }
 
 fn reading(entry: &Decoded) -> Option<&Reading> {

@@ -127,6 +127,12 @@ async fn what_is_dropped_is_kept_with_its_name() {
     assert_eq!((outcome.held, outcome.dropped, outcome.rejects), (1, 3, 3));
     assert_eq!(outcome.untimely, Untimeliness { early: 1, late: 1, out_of_order: 1 });
     let names: Vec<_> = tables.rejects().iter().map(|kept| kept.reject.as_str()).collect();
+    assert!(
+        tables
+            .rejects()
+            .iter()
+            .all(|kept| kept.by == Some(policy(Untimely::Drop).versions().by(&kept.reject)))
+    );
     assert_eq!(names, ["late-input-event", "out-of-order-event", "early-input-event"]);
     let Data::Text(data) = &tables.rejects()[0].data else { panic!("text") };
     assert_eq!(serde_json::from_str::<RowV1>(data).expect("the reading"), rows[1]);

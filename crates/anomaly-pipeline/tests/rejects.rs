@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use anomaly_core::config::Input;
+use anomaly_core::config::{Config, Input};
 use anomaly_core::decode::Decoder;
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, SeriesId};
+use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
+use anomaly_core::rejects::Versions;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, RejectV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, SkippingTimer, SumScorer};
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::invoke::{Driver, Limits, RetryPolicy};
+use anomaly_pipeline::invoke::{Driver, Invoked, Limits, RetryPolicy, invoke};
 use anomaly_pipeline::ports::{Answer, Scorer};
 use anomaly_pipeline::rejects::{Redriven, redrive};
 
@@ -90,6 +92,24 @@ async fn what_fails_stays_a_reject() {
     let redriven =
         redrive(&driver(scorer).turn(MINUTE), &MemoryQueue::default(), &decoder(), rejects()).await;
     assert_eq!((redriven.queued.len(), redriven.refused.len(), redriven.left.len()), (0, 1, 4));
+}
+
+/// Whatever rejected a record says by which configuration: `[input]` of what could not be read, `[model]` too of
+/// what a model refused.
+#[tokio::test]
+async fn a_reject_says_which_configuration_it_is_by() {
+    let versions = Versions::of(&Config::default());
+    let limits = Limits { rejected_by: Some(versions), ..Limits::default() };
+    let driver = Driver::new(Some(Picky), SkippingTimer::default(), limits, 0);
+    let mut records = Records::default();
+    records.push(Decoded::Rejected(Box::new(reject("p", 1, 0, b"?"))));
+    decoder().record(br#"{"b":2}"#, &reject("p", 2, 0, b"").position(), &mut records);
+    let queue = MemoryQueue::default();
+    let Invoked { refused, .. } = invoke(&driver.turn(MINUTE), &queue, "p", &records).await;
+    let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
+    let by: Vec<_> = chunk.rejects.iter().map(|reject| reject.by.clone()).collect();
+    assert_eq!(by, [Reject::Base64, Reject::refused("")].map(|reject| Some(versions.by(&reject))));
+    assert_eq!((refused[0].by.clone(), by[0] == by[1]), (by[1].clone(), false), "as it is logged");
 }
 
 /// What a model refused was kept as a reading: it needs no decoding, and a model that takes it scores it.

@@ -13,6 +13,7 @@ use anomaly_aws::source::{Intake, Reply};
 use anomaly_core::classify::Policy;
 use anomaly_core::decode::Decoder;
 use anomaly_core::group::Groups;
+use anomaly_core::rejects::Versions;
 use anomaly_pipeline::classify::Tables;
 use anomaly_pipeline::invoke::{Driver, Limits};
 
@@ -225,6 +226,7 @@ impl Round {
             rows_max: scenario.rows_max,
             in_flight_max: scenario.in_flight_max,
             groups: Groups::new(scenario.groups),
+            rejected_by: Some(Versions::of(&scenario.config)),
             ..Limits::default()
         };
         let setup = Setup { intake: Intake::new(decoder), policy, limits };

@@ -6,6 +6,7 @@ use anomaly_core::alert::{Step, Transition};
 use anomaly_core::classify::{Policy, SeriesState, classify};
 use anomaly_core::position::Position;
 use anomaly_core::reading::{Reading, Scored, SeriesId};
+use anomaly_core::rejects::Versions;
 use anomaly_core::seen::Order;
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::ports::TransitionKey;
@@ -33,9 +34,16 @@ pub(crate) fn problems(world: &World, policy: &Policy) -> Vec<String> {
 /// The records at fault are kept, each with its reason, and no other record is.
 fn rejects(world: &World, problems: &mut Vec<String>) {
     let mut kept = world.tables.rejects.clone();
+    let by = Versions::of(&world.scenario.config);
     for (position, truth) in world.truths() {
         let place = (position.partition.to_string(), position.sequence.as_str().to_owned(), 0);
-        let reason = kept.remove(&place).map(|reject| reject.reject.as_str());
+        let found = kept.remove(&place);
+        if let Some(reject) = &found
+            && reject.by.as_ref() != Some(&by.by(&reject.reject))
+        {
+            problems.push(format!("record {place:?} was rejected by {:?}", reject.by));
+        }
+        let reason = found.map(|reject| reject.reject.as_str());
         let wanted = match truth {
             Truth::Fault(reason) => Some(*reason),
             Truth::Reading(_) => None,

@@ -11,6 +11,7 @@ use anomaly_core::config::{Config, Input};
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::reject::Reject;
+use anomaly_core::rejects::Versions;
 use anomaly_core::rule::Finding;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
 use anomaly_detect::Model;
@@ -415,7 +416,7 @@ impl<'r> Run<'r> {
         let first = || Rejects { count: 0, first: format!("{} {}", reader.name, words()) };
         self.summary.rejects.entry(reason.as_str()).or_insert_with(first).count += 1;
         let Some(rejects) = &mut self.rejects else { return Ok(()) };
-        rejects.line(&wire::write(rejected))?;
+        rejects.line(&wire::write(&Versions::of(&self.config).stamp(rejected.clone())))?;
         rejects.flush()
     }
 

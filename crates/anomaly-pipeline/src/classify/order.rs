@@ -22,7 +22,7 @@ pub(super) fn admit(
     judged.untimely.count(&admission.placement);
     match admission.placement {
         Placement::Placed { .. } => judged.held += 1,
-        Placement::Dropped(reject) => judged.dropped.push(dropped(reject, row)),
+        Placement::Dropped(reject) => judged.dropped.push(policy.versions().stamp(dropped(reject, row))),
     }
     release(policy, state, admission.released, judged);
     judged.watermark = state.hold().map(Hold::clock).and_then(|clock| clock.watermark(event_time));

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anomaly_core::group::Groups;
+use anomaly_core::rejects::Versions;
 use futures_util::future::{Either, select};
 
 use crate::ports::{NoWindows, Scorer, Timer, Windows};
@@ -23,6 +24,8 @@ pub struct Limits {
     pub groups: Groups,
     /// Whether the share of rejects in each batch goes along, for a rule of its own.
     pub shares: bool,
+    /// By what records are rejected, to be said with each of them.
+    pub rejected_by: Option<Versions>,
     /// When and how often to ask again.
     pub retry: RetryPolicy,
     /// When not to ask at all.
@@ -30,13 +33,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 500 rows a request, 4 requests at a time, all series in one group, no shares of rejects.
+    /// 500 rows a request, 4 requests at a time, all series in one group, no shares of rejects, and nothing said of
+    /// what rejected them.
     fn default() -> Self {
         Limits {
             rows_max: 500,
             in_flight_max: 4,
             groups: Groups::ONE,
             shares: false,
+            rejected_by: None,
             retry: RetryPolicy::USUAL,
             breaker: BreakerPolicy::USUAL,
         }

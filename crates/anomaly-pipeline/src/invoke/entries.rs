@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anomaly_core::calibration::ID_MARK;
 use anomaly_core::reading::{Reading, Scored};
 use anomaly_core::records::Decoded;
-use anomaly_core::rejects;
+use anomaly_core::rejects::{self, Versions};
 use anomaly_core::wire::{Entry, RejectV1, RowV1};
 
 use super::split::Outcome;
@@ -27,20 +27,26 @@ pub(super) struct Lots {
 }
 
 /// Puts `decoded` together with `outcomes`, one for each reading that `has_row`, in order. `model` is whom the
-/// rows were given to; one of its variants that answered is `model/variant`, an artifact `model/variant@id`.
+/// rows were given to; one of its variants that answered is `model/variant`, an artifact `model/variant@id`. Rejects
+/// say that they are `by` these.
 pub(super) fn lots(
     decoded: &[Decoded],
     model: &str,
+    by: Option<Versions>,
     has_row: impl Fn(usize) -> bool,
     outcomes: Vec<Outcome>,
 ) -> Lots {
+    let stamped = |reject: RejectV1| match by {
+        Some(by) => Box::new(by.stamp(reject)),
+        None => Box::new(reject),
+    };
     let mut outcomes = outcomes.into_iter();
     let mut put = Lots::default();
     let mut readings = 0..;
     for (index, entry) in decoded.iter().enumerate() {
         let reading = match entry {
             Decoded::Rejected(reject) => {
-                put.push(None, model, Entry::Reject(reject.clone()));
+                put.push(None, model, Entry::Reject(stamped((**reject).clone())));
                 continue;
             }
             Decoded::Reading(reading) => reading,
@@ -55,7 +61,7 @@ pub(super) fn lots(
                 put.push(Some(named(model, variant)), model, row(reading, Some(score)));
             }
             Some(Outcome::Refused(said)) => {
-                let reject = Box::new(RejectV1::refused(&said, reading));
+                let reject = stamped(RejectV1::refused(&said, reading));
                 put.refused.push((index, reject.clone()));
                 put.push(None, model, Entry::Reject(reject));
             }

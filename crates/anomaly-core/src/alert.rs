@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
-use crate::config::{Rule, Severity};
+use crate::config::{Missing, Rule, Severity};
 use crate::hash::fingerprint;
 use crate::reading::{Filling, Gap, SeriesId};
-use crate::rule::{self, Finding, Margin, Memory};
+use crate::rule::held::{Last, Verdict};
+use crate::rule::{self, Basis, Finding, Kept, Margin, Memory, Nothing};
 use crate::time::Timestamp;
 
 /// The stable name of an alert: the same for the same reading, on a laptop and in the cloud, however often
@@ -98,6 +99,20 @@ pub struct Watch {
     since: Option<Timestamp>,
     open: Option<Open>,
     previous: Option<AlertId>,
+    /// Which of the last readings were there, and the time of the last one; only where the rule minds missing ones.
+    /// The state encodes them behind the rest, and only then.
+    #[serde(skip)]
+    there: u64,
+    #[serde(skip)]
+    last: Option<Timestamp>,
+}
+
+/// What a [`Watch`] has that the first versions of a state did not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Extra {
+    kept: Option<Box<Kept>>,
+    there: u64,
+    last: Option<Timestamp>,
 }
 
 /// A step an alert just took, with the alert as it stands after it.
@@ -119,20 +134,26 @@ impl Watch {
         number: Option<f64>,
         calibration: Option<&Calibration>,
     ) -> (Finding, Option<Stepped>) {
-        let Some(number) = number else { return (Finding::Unjudged, None) };
-        let known = calibration.and_then(|c| rule::calibrated(c, rule.method, &rule.severity, number));
-        let finding = known.unwrap_or_else(|| self.memory.judge(rule.method, &rule.severity, number));
+        let finding = match number {
+            None => Finding::Unjudged(Nothing::Absent),
+            Some(number) => calibration
+                .and_then(|calibration| rule::calibrated(calibration, rule, number))
+                .unwrap_or_else(|| self.memory.judge(rule, at, number)),
+        };
+        let reading = At { rule, series, at };
         let stepped = match finding {
-            Finding::Anomalous(margin, severity) => self.strange(rule, series, at, margin, severity),
-            Finding::Normal(margin) => self.normal(rule, at, margin),
-            Finding::WarmingUp { .. } | Finding::Unjudged => None,
+            Finding::Anomalous(margin, severity) => self.strange(reading, margin, severity),
+            Finding::Normal(margin) => self.normal(reading, margin, margin.excess < rule.clear.below),
+            Finding::Ignored(margin) => self.normal(reading, margin, true),
+            Finding::Unjudged(Nothing::Absent | Nothing::EngineBlind) => self.missing(reading),
+            Finding::WarmingUp { .. } | Finding::Unjudged(_) => None,
         };
         (finding, stepped)
     }
 
     /// Knows what `other` learned of the series' numbers, and keeps what it last saw itself.
     pub(crate) fn learn_from(&mut self, other: &Watch) {
-        self.memory = other.memory;
+        self.memory = other.memory.clone();
     }
 
     /// Goes on with `memory`, and gives back the one it had.
@@ -150,28 +171,103 @@ impl Watch {
         self.open.as_ref()
     }
 
-    fn strange(
-        &mut self,
-        rule: &Rule,
-        series: &SeriesId,
-        at: Timestamp,
-        margin: Margin,
-        severity: Severity,
-    ) -> Option<Stepped> {
-        let since = *self.since.get_or_insert(at);
-        let enough = rule.hold.push(&mut self.strange, true);
+    /// What is encoded behind the rest; the default if there is nothing.
+    pub(crate) fn extra(&self) -> Extra {
+        Extra { kept: self.memory.kept.clone(), there: self.there, last: self.last }
+    }
+
+    /// Whether there is something to be encoded behind the rest.
+    pub(crate) fn has_extra(&self) -> bool {
+        self.memory.kept.is_some() || self.there != 0 || self.last.is_some()
+    }
+
+    /// Takes back what [`Watch::extra`] gave.
+    pub(crate) fn set_extra(&mut self, extra: Extra) {
+        (self.memory.kept, self.there, self.last) = (extra.kept, extra.there, extra.last);
+    }
+
+    fn strange(&mut self, reading: At<'_>, margin: Margin, severity: Severity) -> Option<Stepped> {
+        let At { rule, at, .. } = reading;
+        self.since.get_or_insert(at);
+        let enough = self.push(reading, Some(true));
         if let Some(open) = &mut self.open {
             rule.clear.hold.push(&mut self.calm, false);
             open.grow(at, margin, severity);
             return None;
         }
-        if !enough {
+        enough.then(|| self.fire(reading, margin, severity))
+    }
+
+    fn normal(&mut self, reading: At<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+        let enough = self.push(reading, Some(false));
+        if self.open.is_none() {
+            return self.without_a_reading(reading, enough);
+        }
+        self.calm(reading, margin, calm)
+    }
+
+    /// There is no number. Nothing comes of it unless the rule says what that counts.
+    fn missing(&mut self, reading: At<'_>) -> Option<Stepped> {
+        let missing = reading.rule.missing;
+        if missing == Missing::Skip {
             return None;
         }
+        let enough = self.push(reading, None);
+        match (self.open.is_some(), missing) {
+            (false, _) => self.without_a_reading(reading, enough),
+            (true, Missing::Breaching) => {
+                reading.rule.clear.hold.push(&mut self.calm, false);
+                None
+            }
+            (true, Missing::NotBreaching) => self.calm(reading, self.of_missing(reading), true),
+            (true, _) => None,
+        }
+    }
+
+    /// Fires on a reading that is not anomalous itself, because of those that are missing; else forgets when an
+    /// episode began of which nothing is left.
+    fn without_a_reading(&mut self, reading: At<'_>, enough: bool) -> Option<Stepped> {
+        if enough {
+            self.since.get_or_insert(reading.at);
+            let margin = self.of_missing(reading);
+            return Some(self.fire(reading, margin, rule::severity(&reading.rule.severity, &margin)));
+        }
+        self.since = self.since.filter(|_| self.strange != 0);
+        None
+    }
+
+    /// How many of the last readings are anomalous or missing, against how many it takes.
+    fn of_missing(&self, At { rule, .. }: At<'_>) -> Margin {
+        let last = u64::MAX >> (64 - rule.hold.n());
+        let missing = (!self.there & last).count_ones();
+        let judged = f64::from(missing + (self.strange & self.there & last).count_ones());
+        let threshold = f64::from(rule.hold.m());
+        Margin::new(judged >= threshold, judged, threshold, judged / threshold, Basis::Missing { missing })
+    }
+
+    /// Remembers a reading, and those that should have come before it, and says whether the rule's `for` is met.
+    fn push(&mut self, At { rule, at, .. }: At<'_>, strange: Option<bool>) -> bool {
+        if rule.missing == Missing::Skip {
+            return rule.hold.push(&mut self.strange, strange == Some(true));
+        }
+        let before = self.last.replace(self.last.map_or(at, |before| before.max(at)));
+        // A series that begins was calm before: a start is no alert.
+        let there = if before.is_none() { u64::MAX } else { self.there };
+        let mut last = Last { strange: self.strange, there };
+        if let Some(every) = rule.every {
+            (0..absent(before, at, every.as_millis())).for_each(|_| last.push(None));
+        }
+        last.push(strange);
+        let last = last.within(rule.hold);
+        (self.strange, self.there) = (last.strange, last.there);
+        last.evaluate(rule.hold, rule.missing) == Verdict::Alarm
+    }
+
+    fn fire(&mut self, At { rule, series, at }: At<'_>, margin: Margin, severity: Severity) -> Stepped {
         let alert = Open {
             id: AlertId::new(series, &rule.name, at, self.previous.as_ref()),
             step_number: 1,
-            since,
+            since: self.since.unwrap_or(at),
             fired_at: at,
             severity,
             peak: margin,
@@ -181,16 +277,11 @@ impl Watch {
         self.calm = 0;
         self.previous = Some(alert.id.clone());
         self.open = Some(alert.clone());
-        Some(Stepped { step: Step::Fired, alert, margin })
+        Stepped { step: Step::Fired, alert, margin }
     }
 
-    fn normal(&mut self, rule: &Rule, _at: Timestamp, margin: Margin) -> Option<Stepped> {
-        rule.hold.push(&mut self.strange, false);
-        if self.open.is_none() {
-            self.since = self.since.filter(|_| self.strange != 0);
-            return None;
-        }
-        if !rule.clear.hold.push(&mut self.calm, margin.excess < rule.clear.below) {
+    fn calm(&mut self, At { rule, .. }: At<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+        if !rule.clear.hold.push(&mut self.calm, calm) {
             return None;
         }
         let mut alert = self.open.take()?;
@@ -198,6 +289,24 @@ impl Watch {
         (self.strange, self.since) = (0, None);
         Some(Stepped { step: Step::Resolved, alert, margin })
     }
+}
+
+/// A reading, for a rule.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    rule: &'a Rule,
+    series: &'a SeriesId,
+    at: Timestamp,
+}
+
+/// How many readings should have come between the times `before` and `at`, if they are `every_ms` apart; as many as
+/// are remembered at most.
+fn absent(before: Option<Timestamp>, at: Timestamp, every_ms: u128) -> u32 {
+    let Some(before) = before else { return 0 };
+    let elapsed = u128::try_from(at.ms_since(before)).unwrap_or(0);
+    // Half a step early or late is in time.
+    let steps = (elapsed + every_ms / 2) / every_ms.max(1);
+    u32::try_from(steps.saturating_sub(1)).unwrap_or(u32::MAX).min(64)
 }
 
 impl Open {
@@ -341,6 +450,63 @@ mod tests {
         assert_eq!(story(&rule((2, 3), 1.0, (2, 2)), "1b1b1b111b1"), ".x.F.x.R.x.");
         assert_eq!(story(&rule((3, 3), 1.0, (1, 1)), "bbbbb1bb1"), "xxFxxRxx.");
         assert_eq!(story(&rule((1, 1), 0.8, (2, 2)), "b9a98b7711"), "F....x.R..", "8 of 10 is not below 0.8");
+    }
+
+    /// `-` is a reading without a number.
+    fn with_gaps(rule: &Rule, text: &str) -> String {
+        let series = SeriesId::new("s").expect("a name");
+        let mut watch = Watch::default();
+        let story = text.chars().zip(0..).map(|(c, i)| {
+            let at = Timestamp::from_ms(i * 1000).expect("in range");
+            let number = c.to_digit(36).map(f64::from);
+            match watch.observe(rule, &series, at, number, None) {
+                (_, Some(stepped)) if stepped.step == Step::Fired => 'F',
+                (_, Some(_)) => 'R',
+                (Finding::Anomalous(..), None) => 'x',
+                _ => '.',
+            }
+        });
+        story.collect()
+    }
+
+    #[test]
+    fn missing_readings_count_as_the_rule_says() {
+        let say = |missing, text| with_gaps(&Rule { missing, ..rule((2, 3), 1.0, (2, 2)) }, text);
+        assert_eq!(say(Missing::Skip, "1b--b--1-1"), ".x..F....R", "as if they had not been");
+        assert_eq!(say(Missing::Missing, "1b--b1"), ".x..F.", "five readings back");
+        assert_eq!(say(Missing::Missing, "1b---"), ".x...", "normal ones are in sight still");
+        assert_eq!(say(Missing::Missing, "1b----"), ".x...F", "and now it is all there is");
+        assert_eq!(say(Missing::Ignore, "1b-----"), ".x.....", "it stays as it was");
+        assert_eq!(
+            say(Missing::Breaching, "111----"),
+            "......F",
+            "two of three are missing, and of the last five"
+        );
+        assert_eq!(say(Missing::Breaching, "111----1---11"), "......F.....R", "and silence does not end it");
+        assert_eq!(say(Missing::NotBreaching, "11bb--"), "..xF.R", "silence is calm");
+        assert_eq!(say(Missing::Missing, "11bb--1-1"), "..xF....R");
+    }
+
+    #[test]
+    fn readings_that_did_not_come_are_missing() {
+        let rule = Rule {
+            missing: Missing::Breaching,
+            every: Some(std::time::Duration::from_secs(60)),
+            ..rule((3, 4), 1.0, (2, 2))
+        };
+        let series = SeriesId::new("s").expect("a name");
+        let mut watch = Watch::default();
+        let mut fired = |s: i64| {
+            let at = Timestamp::from_ms(s * 1000).expect("in range");
+            watch.observe(&rule, &series, at, Some(1.0), None).1.map(|stepped| stepped.margin.to_string())
+        };
+        for s in [0, 60, 125, 180, 235] {
+            assert_eq!(fired(s), None, "in time, and before the first there was nothing to miss");
+        }
+        assert_eq!(fired(415), None, "two are missing, and then it comes");
+        (475..=775).step_by(60).for_each(|s| assert_eq!(fired(s), None));
+        let said = "3 against 3 (anomalous or missing, 3 missing)";
+        assert_eq!(fired(1_500).as_deref(), Some(said), "eleven are, and it comes");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Feature, FilledIn, Stepped, Transition, Watch};
+use crate::alert::{Extra, Feature, FilledIn, Stepped, Transition, Watch};
 use crate::calibration::Calibration;
 use crate::config::{Config, EventTime, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
@@ -14,7 +14,7 @@ use crate::models::Models;
 use crate::position::Position;
 use crate::reading::{Filled, Reading, Scored, SeriesId};
 use crate::rejects::Versions;
-use crate::rule::Finding;
+use crate::rule::{Finding, Nothing};
 use crate::seen::{Order, Seen};
 use crate::time::Timestamp;
 
@@ -190,6 +190,11 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
         state.turn_to(model, rules);
     }
     for rule in rules {
+        if !rule.is_for(reading.series.as_str()) {
+            let finding = Finding::Unjudged(Nothing::OtherSeries);
+            judgement.findings.push(Found { finding, filled: Vec::new() });
+            continue;
+        }
         let number = number(names, &rule.on, scored);
         let watch = state.watch(&rule.name);
         let calibration = policy.calibration(rule, model);
@@ -278,8 +283,11 @@ const WRITE_VERSION: u8 = 3;
 const LAST_VERSION: u8 = 4;
 /// The version of the encoded state with all that and whose scores the rules know.
 const MODELS_VERSION: u8 = 5;
-/// The version of the encoded state with all that and where the last write is noted; the newest this code reads.
-const STATE_VERSION: u8 = 6;
+/// The version of the encoded state with all that and where the last write is noted.
+const NOTE_VERSION: u8 = 6;
+/// The version of the encoded state with all that and what methods other than `sigma` remember; the newest this code
+/// reads.
+const STATE_VERSION: u8 = 7;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -353,9 +361,14 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
+            (hold, write) if self.has_extras() => {
+                let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
+                let bytes = postcard::to_extend(&rest, plain(STATE_VERSION)).unwrap_or_default();
+                postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default()
+            }
             (hold, write) if self.seen.noted_in.is_some() => {
                 let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
-                postcard::to_extend(&rest, plain(STATE_VERSION)).unwrap_or_default()
+                postcard::to_extend(&rest, plain(NOTE_VERSION)).unwrap_or_default()
             }
             (hold, write) if !self.models.is_empty() => {
                 let rest = (write, hold, &self.last, &self.models);
@@ -410,13 +423,35 @@ impl SeriesState {
                 rest
             }
             _ => {
-                let ((write, hold, last, models, noted_in), rest) = postcard::take_from_bytes(rest).ok()?;
+                let ((write, hold, last, models, noted_in), mut rest) =
+                    postcard::take_from_bytes(rest).ok()?;
                 (state.seen.last_write, state.hold, state.seen.noted_in) = (write, hold, noted_in);
                 (state.last, state.models) = (last, models);
+                if version == STATE_VERSION {
+                    let ((extras, kept), behind) = postcard::take_from_bytes(rest).ok()?;
+                    state.set_extras(extras)?;
+                    state.models.set_kept(kept)?;
+                    rest = behind;
+                }
                 rest
             }
         };
         rest.is_empty().then_some(state)
+    }
+
+    fn has_extras(&self) -> bool {
+        self.watches.iter().any(|(_, watch)| watch.has_extra()) || self.models.has_kept()
+    }
+
+    /// One for each watch, in order.
+    fn extras(&self) -> Vec<Extra> {
+        self.watches.iter().map(|(_, watch)| watch.extra()).collect()
+    }
+
+    fn set_extras(&mut self, extras: Vec<Extra>) -> Option<()> {
+        let fits = extras.len() == self.watches.len();
+        self.watches.iter_mut().zip(extras).for_each(|((_, watch), extra)| watch.set_extra(extra));
+        fits.then_some(())
     }
 
     /// Fills in what of `reading` takes the series' previous value, before it is scored.
@@ -436,7 +471,8 @@ impl SeriesState {
         models.turn_to(model, |known| {
             let on_score = rules.iter().filter(|rule| rule.on == On::Score);
             let swap = |rule: &Rule| {
-                let memory = known.iter().find(|(name, _)| *name == rule.name).map(|(_, memory)| *memory);
+                let memory =
+                    known.iter().find(|(name, _)| *name == rule.name).map(|(_, memory)| memory.clone());
                 (rule.name.clone(), self.watch(&rule.name).swap_memory(memory.unwrap_or_default()))
             };
             on_score.map(swap).collect()
@@ -680,6 +716,12 @@ mod tests {
         let strange = "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)";
         assert_eq!(said(&config, "m"), format!("{strange}, warming up 1/100"));
         assert_eq!(said(&config, "n"), "warming up 1/100, warming up 1/100", "no other model's");
+        config.rules[0].method = Method::Quantile(Default::default());
+        assert!(
+            said(&config, "m")
+                .starts_with("critical: 2 against 1.1 (the trained 99.5 % quantile; median 0.9)")
+        );
+        config.rules[0].method = Rule::default().method;
         config.model.calibration = Some(Calibration::of("e".to_owned(), vec![5.0, 7.0]));
         assert_eq!(
             said(&config, "m"),
@@ -687,6 +729,61 @@ mod tests {
             "as the endpoint's scores are judged"
         );
         assert!(said(&config, "e").starts_with("normal: 2 against 9.5 (trained mean 6"));
+    }
+
+    /// What each method adds to the state of a series, in bytes, after a thousand readings.
+    #[test]
+    fn states_are_small() {
+        let state = |rules: &[&str]| {
+            let rules = rules.iter().enumerate().map(|(i, text)| {
+                let rule: Rule = serde_json::from_str(text).expect("a rule");
+                Rule { name: format!("r{i}"), ..rule }
+            });
+            let config = Config { rules: rules.collect(), ..Config::default() };
+            let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+            let mut state = SeriesState::default();
+            for i in 0..1_200 {
+                let value = f64::from(i * 31 % 97);
+                classify(&policy, &mut state, &scored(i, value, Some(value / 100.0)), "m");
+                if i % 100 == 50 {
+                    let read = SeriesState::decode(&state.encode()).expect("its own bytes");
+                    assert!(read == state, "of {config:?}");
+                    state = read;
+                }
+            }
+            state.encode().len()
+        };
+        let default = state(&["{}"]);
+        let of = |method: &str| {
+            state(&["{}", &format!(r#"{{"on":"b","method":{{"kind":"{method}"}}}}"#)]) - default
+        };
+        let methods = ["sigma", "robust", "quantile", "evt", "spike-and-dip", "change-point"];
+        let bytes = methods.map(|method| format!("{method} {}", of(method))).join(", ");
+        assert_eq!(
+            bytes,
+            "sigma 26, robust 516, quantile 198, evt 175, spike-and-dip 525, change-point 1495"
+        );
+        assert!(default < 1024, "{default}");
+        let every =
+            r#"{"on":"b","method":{"kind":"static","threshold":100.0},"missing":"ignore","every":"1s"}"#;
+        assert!(state(&["{}", every]) - default < 100);
+    }
+
+    #[test]
+    fn a_rule_is_for_the_series_it_names() {
+        let text =
+            r#"{"on":"b","series":"web-*","method":{"kind":"static","threshold":10.0},"for":"1 of 1"}"#;
+        let config = Config { rules: vec![serde_json::from_str(text).expect("a rule")], ..Config::default() };
+        let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+        let judged = |series: &str| {
+            let mut scored = scored(1, 50.0, None);
+            scored.reading.series = SeriesId::new(series).expect("a name");
+            let mut state = SeriesState::default();
+            let judgement = classify(&policy, &mut state, &scored, "m");
+            (said(&judgement).remove(0), judgement.transitions.len(), state.watches().count())
+        };
+        assert_eq!(judged("web-1"), ("critical: 50 against 10 (fixed)".to_owned(), 1, 1));
+        assert_eq!(judged("db-1"), ("unjudged: the rule is for other series".to_owned(), 0, 0));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod keys;
 mod m_of_n;
 mod method;
 mod model;
+mod pattern;
 mod rejects;
 mod rule;
 mod source;
@@ -26,8 +27,12 @@ pub use formats::{Compression, Encoding, Fill, Format};
 pub use hours::Hours;
 pub use input::{Input, Origin};
 pub use m_of_n::MOfN;
-pub use method::{ChangePoint, Engine, HISTORY_MAX, Martingale, Mode, Sides, SpikeAndDip};
+pub use method::{
+    ChangePoint, Engine, Evt, HISTORY_MAX, Ignore, Martingale, Missing, Mode, Quantile, RateOfChange, Robust,
+    Sides, SpikeAndDip,
+};
 pub use model::{Direction, Model, ModelKind, Tensor};
+pub use pattern::Pattern;
 pub use rejects::Rejects;
 pub use rule::{Band, Clear, Method, On, Rule, Severity};
 pub use source::{Auth, Source, SourceKind};
@@ -49,6 +54,10 @@ pub struct Config {
     #[serde(skip_serializing_if = "rejects::is_default")]
     pub rejects: Rejects,
 }
+
+/// What the methods of all rules may remember of a series: a DynamoDB item has 400 KB, of which readings that wait take
+/// half.
+const MEMORY_BYTES_MAX: u64 = 150_000;
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +151,16 @@ impl Config {
         }
     }
 
+    fn memory_problems(&self, problems: &mut Vec<String>) {
+        let bytes: u64 = self.rules.iter().map(Rule::memory_bytes_max).sum();
+        if bytes > MEMORY_BYTES_MAX {
+            problems.push(format!(
+                "rule: the histories take up to {bytes} bytes of a series' state, and there is room for \
+                 {MEMORY_BYTES_MAX}; shorten `history`, `peaks` or `drift`"
+            ));
+        }
+    }
+
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.input.problems(&mut problems);
@@ -155,6 +174,7 @@ impl Config {
             }
         }
         self.calibration_problems(&mut problems);
+        self.memory_problems(&mut problems);
         self.source.problems(&mut problems);
         self.rejects.problems(&mut problems);
         problems
@@ -226,7 +246,7 @@ mod tests {
              [[rule]]\nname = \"hot\"\non = \"value\"\ncalibrated = true\n",
             expect![[r#"
                 the configuration has 3 problems:
-                  rule[1].calibrated: true is for on = "score" and method.kind = "sigma"
+                  rule[1].calibrated: true is for on = "score" and method.kind = "sigma" or "quantile"
                   rule[0].calibrated: "too-strange" needs [model.calibration]; `anomaly train --calibration FILE` writes it
                   rule[1].calibrated: "hot" needs [model.calibration]; `anomaly train --calibration FILE` writes it"#]],
         );

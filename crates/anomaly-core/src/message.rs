@@ -85,7 +85,7 @@ pub fn sms(transition: &Transition) -> String {
     let Transition { alert, at, on, margin, .. } = transition;
     let on: String = on.chars().take(24).collect();
     let what = match transition.step {
-        Step::Fired => format!("{on} {} over {}", short(margin.judged), short(margin.threshold)),
+        Step::Fired => format!("{on} {}", margin.brief()),
         Step::Resolved => format!("after {}", human_duration(transition.lasted_ms())),
     };
     let tail = format!(", {what}, {at} {alert}");
@@ -110,7 +110,7 @@ pub fn text(transition: &Transition) -> String {
                 human_duration(transition.lasted_ms()),
                 transition.anomalous
             ),
-            format!("  peak {on} {} against {} at {peak_at}", short(peak.judged), short(peak.threshold)),
+            format!("  peak {on} {} at {peak_at}", peak.against()),
         ],
     };
     lines.extend(transition.late_ms.map(late));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::rule::Memory;
+use crate::rule::{Kept, Memory};
 
 /// How many models, besides the one at work, are remembered: variants of an endpoint take turns. Of more, the
 /// one that scored longest ago begins anew.
@@ -38,6 +38,30 @@ impl Models {
         if self.shelf.len() > SHELVED_MAX {
             self.shelf.remove(0);
         }
+    }
+}
+
+impl Models {
+    /// Whether a model that is put aside has something for [`Models::kept`].
+    pub(crate) fn has_kept(&self) -> bool {
+        self.memories().any(|memory| memory.kept.is_some())
+    }
+
+    /// What methods other than `sigma` knew of the models that are put aside: the state encodes it behind the rest.
+    pub(crate) fn kept(&self) -> Vec<Option<Box<Kept>>> {
+        self.memories().map(|memory| memory.kept.clone()).collect()
+    }
+
+    /// Takes back what [`Models::kept`] gave; `None` if it is another number of memories.
+    pub(crate) fn set_kept(&mut self, kept: Vec<Option<Box<Kept>>>) -> Option<()> {
+        let fits = kept.len() == self.memories().count();
+        let memories = self.shelf.iter_mut().flat_map(|(_, memories)| memories);
+        memories.zip(kept).for_each(|((_, memory), kept)| memory.kept = kept);
+        fits.then_some(())
+    }
+
+    fn memories(&self) -> impl Iterator<Item = &Memory> {
+        self.shelf.iter().flat_map(|(_, memories)| memories).map(|(_, memory)| memory)
     }
 }
 

@@ -6,14 +6,29 @@ use serde::{Deserialize, Serialize};
 
 pub mod change_point;
 pub mod density;
+pub mod evt;
 pub mod gaps;
+pub mod held;
+pub mod margin;
+mod moments;
+pub mod no_data;
+pub mod p_square;
+pub mod quantile;
+pub mod rate_of_change;
+mod robust;
 pub mod spike_and_dip;
+pub mod tail;
+pub mod window;
+
+pub use margin::{Basis, EXCESS_MAX, Margin, Side, short};
+use moments::Moments;
 
 use crate::calibration::Calibration;
-use crate::config::{Band, Method, Severity};
+use crate::config::{Band, ChangePoint, Engine, Method, Rule, Severity, Sides, SpikeAndDip};
+use crate::time::Timestamp;
 
 /// What a rule says of one reading, and why.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finding {
     /// Too little is known yet to say anything.
     WarmingUp {
@@ -21,221 +36,269 @@ pub enum Finding {
         seen: u32,
         /// Judgements needed.
         needed: u32,
+        /// The method's own score, where it has one so early: `spike-and-dip`, `change-point`.
+        score: Option<f64>,
     },
-    /// There is nothing to judge: the detector gives no score yet, or the feature is not there.
-    Unjudged,
+    /// There is nothing to judge.
+    Unjudged(Nothing),
     /// Within the threshold.
     Normal(Margin),
+    /// Beyond the threshold, but so near to what is usual that the rule is to ignore it.
+    Ignored(Margin),
     /// Beyond the threshold.
     Anomalous(Margin, Severity),
+}
+
+/// Why there is nothing to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// The detector gives no score yet, or the feature is not there.
+    Absent,
+    /// The rule is for other series.
+    OtherSeries,
+    /// A rate wants time to pass, and this reading is no later than the one before.
+    NoTimePassed,
+    /// Stream Analytics' engine, which the rule follows to the bit, has lost its variance and gives no score.
+    EngineBlind,
+}
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Nothing::Absent => "there is no number",
+            Nothing::OtherSeries => "the rule is for other series",
+            Nothing::NoTimePassed => "no time has passed since the reading before",
+            Nothing::EngineBlind => {
+                "the engine's variance is lost, as Stream Analytics loses it; engine = \"robust\" does not"
+            }
+        })
+    }
+}
+
+impl Finding {
+    /// Its name: `warming-up`, `unjudged`, `normal`, `ignored` or `anomalous`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Finding::WarmingUp { .. } => "warming-up",
+            Finding::Unjudged(_) => "unjudged",
+            Finding::Normal(_) => "normal",
+            Finding::Ignored(_) => "ignored",
+            Finding::Anomalous(..) => "anomalous",
+        }
+    }
+
+    /// The number and its threshold, where there are any.
+    pub fn margin(&self) -> Option<&Margin> {
+        match self {
+            Finding::WarmingUp { .. } | Finding::Unjudged(_) => None,
+            Finding::Normal(margin) | Finding::Ignored(margin) | Finding::Anomalous(margin, _) => {
+                Some(margin)
+            }
+        }
+    }
+
+    /// The method's own score, for methods that have one: the p-value of `spike-and-dip`, the martingale of
+    /// `change-point`; 0 where the engine is blind.
+    pub fn own_score(&self) -> Option<f64> {
+        match self {
+            Finding::WarmingUp { score, .. } => *score,
+            Finding::Unjudged(Nothing::EngineBlind) => Some(0.0),
+            _ => self.margin().and_then(|margin| match margin.basis {
+                Basis::SpikeAndDip { .. } | Basis::ChangePoint { .. } => Some(margin.judged),
+                _ => None,
+            }),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Finding::WarmingUp { seen, needed } => write!(f, "warming up {seen}/{needed}"),
-            Finding::Unjudged => f.write_str("unjudged"),
+            Finding::WarmingUp { seen, needed, .. } => write!(f, "warming up {seen}/{needed}"),
+            Finding::Unjudged(Nothing::Absent) => f.write_str("unjudged"),
+            Finding::Unjudged(nothing) => write!(f, "unjudged: {nothing}"),
             Finding::Normal(margin) => write!(f, "normal: {margin}"),
+            Finding::Ignored(margin) => write!(f, "ignored, too near: {margin}"),
             Finding::Anomalous(margin, severity) => write!(f, "{severity}: {margin}"),
         }
     }
 }
 
-/// Which side of what is usual a number lies on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    /// Above.
-    High,
-    /// Below.
-    Low,
+/// What a method says of a number, before the rule decides what that means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Said {
+    WarmingUp { seen: u32, needed: u32, score: Option<f64> },
+    Unjudged(Nothing),
+    Judged(Margin),
 }
 
-/// A number beside its threshold, and where the threshold comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Margin {
-    /// The number judged: the score, or a feature's value.
-    pub judged: f64,
-    /// What it must exceed.
-    pub threshold: f64,
-    /// How far it goes: 1 at the threshold, 2 twice as far from what is usual; see [`Margin::fixed`] and
-    /// [`Margin::sigma`].
-    pub excess: f64,
-    /// Where the threshold comes from.
-    pub basis: Basis,
-}
-
-/// Where a threshold comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Basis {
-    /// The configuration.
-    Fixed,
-    /// Mean + *k* standard deviations.
-    Sigma {
-        /// The mean.
-        mean: f64,
-        /// The standard deviation.
-        deviation: f64,
-        /// How many of them.
-        k: f64,
-    },
-    /// The same, of the scores of the training rows and not of this series'.
-    Calibrated {
-        /// The mean.
-        mean: f64,
-        /// The standard deviation.
-        deviation: f64,
-        /// How many of them.
-        k: f64,
-    },
-}
-
-impl Margin {
-    /// Against a fixed threshold: the excess is judged / threshold for thresholds above 0, and in general
-    /// 1 + (judged − threshold) / |threshold|, with 1 in place of a threshold of 0.
-    pub fn fixed(judged: f64, threshold: f64) -> Self {
-        let unit = if threshold == 0.0 { 1.0 } else { threshold.abs() };
-        let excess = 1.0 + (judged - threshold) / unit;
-        Margin { judged, threshold, excess: excess.clamp(-EXCESS_MAX, EXCESS_MAX), basis: Basis::Fixed }
-    }
-
-    /// Against mean + *k* deviations: the excess is (judged − mean) / (k · deviation).
-    ///
-    /// A deviation of 0 (all equal so far) makes any higher number infinitely strange; the excess is then
-    /// cut to [`EXCESS_MAX`], as it is for any other.
-    pub fn sigma(judged: f64, mean: f64, deviation: f64, k: f64) -> Self {
-        let distance = judged - mean;
-        let reach = k * deviation;
-        let excess = if distance == 0.0 { 0.0 } else { distance / reach };
-        let basis = Basis::Sigma { mean, deviation, k };
-        let threshold = (mean + reach).clamp(f64::MIN, f64::MAX);
-        Margin { judged, threshold, excess: excess.clamp(-EXCESS_MAX, EXCESS_MAX), basis }
-    }
-
-    /// Whether the number exceeds the threshold; equal does not, as in SageMaker's own RCF example
-    /// (`score > score_cutoff`).
-    pub fn is_beyond(&self) -> bool {
-        self.judged > self.threshold
-    }
-
-    /// The number on a scale from 0 to 1 with 0.5 at the threshold, comparable between series and models:
-    /// excess / (excess + 1), 0 for anything below what is usual.
-    pub fn anomaly_score(&self) -> f64 {
-        let excess = self.excess.max(0.0);
-        let score = excess / (excess + 1.0);
-        // Rounding must not put a number on the wrong side of the boundary.
-        if self.is_beyond() { score.max(0.5) } else { score.min(0.5_f64.next_down()) }
-    }
-}
-
-/// The largest excess: a number with 15 digits still prints as one.
-pub const EXCESS_MAX: f64 = 1e6;
-
-impl fmt::Display for Margin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} against {}", short(self.judged), short(self.threshold))?;
-        match self.basis {
-            Basis::Fixed => f.write_str(" (fixed)"),
-            Basis::Calibrated { mean, deviation, k } => {
-                write!(f, " (trained mean {} + {k} × deviation {})", short(mean), short(deviation))
-            }
-            Basis::Sigma { mean, deviation, k } => {
-                write!(f, " (mean {} + {k} × deviation {})", short(mean), short(deviation))
-            }
+/// What `sigma` or `quantile` says of a score by a model whose scores are known from its training: at once, and the
+/// same for every series. `None` for other methods, and where the quantiles are not known: the series is learned.
+pub(crate) fn calibrated(calibration: &Calibration, rule: &Rule, score: f64) -> Option<Finding> {
+    let margin = match &rule.method {
+        Method::Sigma { k, .. } => {
+            let Calibration { mean, deviation, .. } = *calibration;
+            let basis = Basis::Calibrated { mean, deviation, k: *k };
+            Margin { basis, ..moments::sigma(mean, deviation, *k, rule.sides, score) }
         }
-    }
-}
-
-/// A number for people: four significant digits, no exponent between 0.0001 and a billion.
-pub fn short(number: f64) -> String {
-    let size = number.abs();
-    if number == 0.0 {
-        "0".to_owned()
-    } else if (1e-4..1e9).contains(&size) {
-        let decimals = (3 - size.log10().floor() as i32).clamp(0, 8) as usize;
-        let text = format!("{number:.decimals$}");
-        match text.contains('.') {
-            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-            false => text,
+        Method::Quantile(quantile) => {
+            quantile.calibrated(calibration.quantiles.as_ref()?, rule.sides, score)?
         }
-    } else {
-        format!("{number:.3e}")
-    }
-}
-
-/// What `sigma` says of a score by a model whose scores are known from its training: at once, and the same for
-/// every series. Other methods need no calibration: `None`.
-pub(crate) fn calibrated(
-    calibration: &Calibration,
-    method: Method,
-    bands: &[Band],
-    score: f64,
-) -> Option<Finding> {
-    let Method::Sigma { k, .. } = method else { return None };
-    let Calibration { mean, deviation, .. } = calibration;
-    let (mean, deviation) = (*mean, *deviation);
-    let margin = Margin::sigma(score, mean, deviation, k);
-    Some(finding(Margin { basis: Basis::Calibrated { mean, deviation, k }, ..margin }, bands))
-}
-
-fn finding(margin: Margin, bands: &[Band]) -> Finding {
-    match margin.is_beyond() {
-        true => Finding::Anomalous(margin, severity(bands, &margin)),
-        false => Finding::Normal(margin),
-    }
+        _ => return None,
+    };
+    Some(rule.conclude(margin))
 }
 
 /// What a rule remembers of a series' numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    count: u32,
-    mean: f64,
-    /// Sum of squared distances from the mean.
-    squares: f64,
+    moments: Moments,
+    /// What methods other than `sigma` remember; the state encodes it behind the rest, and only then.
+    #[serde(skip)]
+    pub(crate) kept: Option<Box<Kept>>,
+}
+
+/// What methods other than `static` and `sigma` remember. States are full of these: new ones come last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Kept {
+    Robust(window::Window),
+    Quantile(quantile::Quantiles),
+    Evt(evt::Extremes),
+    RateOfChange(Option<rate_of_change::Before>),
+    SpikeAndDip(Spaced<density::Density>),
+    ChangePoint(Spaced<change_point::Evidence>),
+}
+
+/// A memory of numbers that should be evenly spaced, with the time of the last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spaced<M> {
+    memory: M,
+    last: Option<Timestamp>,
+}
+
+/// What is kept for a method, made anew where something else was kept: the rule had another method.
+macro_rules! kept {
+    ($kept:expr, $kind:ident) => {{
+        if !matches!($kept.as_deref(), Some(Kept::$kind(_))) {
+            *$kept = Some(Box::new(Kept::$kind(Default::default())));
+        }
+        match $kept.as_deref_mut() {
+            Some(Kept::$kind(memory)) => memory,
+            _ => unreachable!("it was just made"),
+        }
+    }};
 }
 
 impl Memory {
-    /// Judges `number` by `method`, then learns from it.
-    ///
-    /// What lies beyond the threshold is learned as if it lay on it: a long fault cannot lift the threshold
-    /// above itself, and a lasting change is still accepted in the end.
-    pub fn judge(&mut self, method: Method, bands: &[Band], number: f64) -> Finding {
-        let margin = match method {
-            Method::Static { threshold } => Margin::fixed(number, threshold),
-            Method::Sigma { warmup, .. } if self.count < warmup => {
-                self.learn(number);
-                return Finding::WarmingUp { seen: self.count, needed: warmup };
+    /// Judges `number`, which is of the time `at`, by `rule`'s method, then learns from it.
+    pub(crate) fn judge(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Finding {
+        let (sides, kept) = (rule.sides, &mut self.kept);
+        let said = match &rule.method {
+            Method::Static { threshold } => {
+                Said::Judged(Margin::fixed(away(sides, number, *threshold), number, *threshold))
             }
-            Method::Sigma { k, .. } => {
-                let margin = Margin::sigma(number, self.mean, self.deviation(), k);
-                self.learn(number.min(margin.threshold.max(self.mean)));
-                margin
-            }
+            Method::Sigma { k, warmup } => self.moments.judge(*k, *warmup, sides, number),
+            Method::Robust(robust) => robust.judge(kept!(kept, Robust), sides, number),
+            Method::Quantile(quantile) => quantile.judge(kept!(kept, Quantile), sides, number),
+            Method::Evt(evt) => evt.judge(kept!(kept, Evt), sides, number),
+            Method::RateOfChange(rate) => rate.judge(kept!(kept, RateOfChange), sides, at, number),
+            Method::SpikeAndDip(spikes) => of_spikes(spikes, kept!(kept, SpikeAndDip), at, number),
+            Method::ChangePoint(changes) => of_changes(changes, kept!(kept, ChangePoint), at, number),
         };
-        finding(margin, bands)
-    }
-
-    /// Mean and squared distances in one pass (Welford, "Note on a method for calculating corrected sums of
-    /// squares and products", Technometrics 4 (3), 1962). A step that would overflow is not taken.
-    fn learn(&mut self, number: f64) {
-        let count = self.count.saturating_add(1);
-        let distance = number - self.mean;
-        let mean = self.mean + distance / f64::from(count);
-        let squares = self.squares + distance * (number - mean);
-        if mean.is_finite() && squares.is_finite() {
-            *self = Memory { count, mean, squares };
+        match said {
+            Said::WarmingUp { seen, needed, score } => Finding::WarmingUp { seen, needed, score },
+            Said::Unjudged(nothing) => Finding::Unjudged(nothing),
+            Said::Judged(margin) => rule.conclude(margin),
         }
     }
+}
 
-    /// The standard deviation of the sample (n − 1); 0 for fewer than two numbers.
-    fn deviation(&self) -> f64 {
-        if self.count < 2 { 0.0 } else { (self.squares / f64::from(self.count - 1)).sqrt() }
+impl Rule {
+    /// What `margin` means to the rule.
+    fn conclude(&self, margin: Margin) -> Finding {
+        match margin.is_beyond() {
+            false => Finding::Normal(margin),
+            true if self.ignore.covers(margin.value(), margin.expected()) => Finding::Ignored(margin),
+            true => Finding::Anomalous(margin, severity(&self.severity, &margin)),
+        }
+    }
+}
+
+/// The excess is ln p / ln threshold: 1 at the threshold, 2 where p is its square.
+fn of_spikes(
+    settings: &SpikeAndDip,
+    spaced: &mut Spaced<density::Density>,
+    at: Timestamp,
+    number: f64,
+) -> Said {
+    for _ in 0..spaced.step(settings.engine, settings.duration, settings.history, at) {
+        settings.judge(&mut spaced.memory, number);
+    }
+    let said = settings.judge(&mut spaced.memory, number);
+    match said.score {
+        0.0 => Said::Unjudged(Nothing::EngineBlind),
+        score if said.seen < settings.history => {
+            Said::WarmingUp { seen: said.seen, needed: settings.history, score: Some(score) }
+        }
+        score => {
+            let basis = Basis::SpikeAndDip { value: number, expected: said.expected };
+            let excess = score.ln() / said.threshold.ln();
+            Said::Judged(Margin::new(said.anomalous, score, said.threshold, excess, basis))
+        }
+    }
+}
+
+/// The excess goes by the logarithms: the martingale is a product of as many bets as the history is long.
+fn of_changes(
+    settings: &ChangePoint,
+    spaced: &mut Spaced<change_point::Evidence>,
+    at: Timestamp,
+    number: f64,
+) -> Said {
+    for _ in 0..spaced.step(settings.engine, settings.duration, settings.history, at) {
+        settings.judge(&mut spaced.memory, number);
+    }
+    let said = settings.judge(&mut spaced.memory, number);
+    let score = said.score.min(f64::MAX);
+    if said.p.is_nan() || said.logarithms.0 == f64::NEG_INFINITY {
+        return Said::Unjudged(Nothing::EngineBlind);
+    }
+    if said.seen < settings.history {
+        return Said::WarmingUp { seen: said.seen, needed: settings.history, score: Some(score) };
+    }
+    let (sum, limit) = said.logarithms;
+    let basis = Basis::ChangePoint { value: number, expected: said.expected };
+    let excess = 1.0 + (sum - limit) / if limit == 0.0 { 1.0 } else { limit.abs() };
+    Said::Judged(Margin::new(said.anomalous, score, said.threshold, excess, basis))
+}
+
+impl<M> Spaced<M> {
+    /// Moves to `at`. Gives back how often the number there stands for one that did not come.
+    fn step(
+        &mut self,
+        engine: Engine,
+        duration: Option<std::time::Duration>,
+        history: u32,
+        at: Timestamp,
+    ) -> u32 {
+        let Some(duration) = duration.filter(|_| engine != Engine::Robust) else { return 0 };
+        let last = self.last.replace(at);
+        last.map_or(0, |last| gaps::filled(last, at, duration, history))
+    }
+}
+
+/// The side on which `number` may be anomalous, if `middle` is usual.
+pub(crate) fn away(sides: Sides, number: f64, middle: f64) -> Side {
+    match sides {
+        Sides::High => Side::High,
+        Sides::Low => Side::Low,
+        Sides::Both if number < middle => Side::Low,
+        Sides::Both => Side::High,
     }
 }
 
 /// The highest band that `margin` reaches; the lowest one if it reaches none.
-fn severity(bands: &[Band], margin: &Margin) -> Severity {
+pub(crate) fn severity(bands: &[Band], margin: &Margin) -> Severity {
     let reached = bands.iter().rev().find(|band| margin.excess >= band.at).or(bands.first());
     reached.map_or(Severity::Warning, |band| band.level)
 }
@@ -249,7 +312,7 @@ mod tests {
     const SIGMA: Method = Method::Sigma { k: 3.0, warmup: 4 };
 
     fn judge(memory: &mut Memory, method: Method, number: f64) -> String {
-        memory.judge(method, &Rule::default().severity, number).to_string()
+        memory.judge(&Rule { method, ..Rule::default() }, Timestamp::default(), number).to_string()
     }
 
     #[test]
@@ -291,6 +354,185 @@ mod tests {
         assert_eq!(say(0.0, 0.1), "warning: 0.1 against 0 (fixed)");
     }
 
+    /// What `rule` says of `numbers`, a second apart.
+    fn say(rule: &Rule, numbers: &[f64]) -> Vec<String> {
+        let mut memory = Memory::default();
+        let at = |i: i64| Timestamp::from_ms(i * 1000).expect("in range");
+        (0..).zip(numbers).map(|(i, number)| memory.judge(rule, at(i), *number).to_string()).collect()
+    }
+
+    fn last_said(rule: &Rule, before: impl Iterator<Item = f64>, number: f64) -> String {
+        let numbers: Vec<f64> = before.chain([number]).collect();
+        say(rule, &numbers).pop().expect("one for each")
+    }
+
+    fn rule(text: &str) -> Rule {
+        serde_json::from_str(text).expect("a rule")
+    }
+
+    /// Numbers around 10, for 1,500 readings.
+    fn wave() -> impl Iterator<Item = f64> {
+        (0..1_500).map(|i| 10.0 + f64::from(i * 7 % 41) / 10.0)
+    }
+
+    #[test]
+    fn every_method_judges_both_sides() {
+        let methods = ["sigma", "robust", "quantile", "evt"];
+        let said = methods.map(|kind| {
+            let rule = rule(&format!(r#"{{"method":{{"kind":"{kind}"}},"direction":"both"}}"#));
+            [11.0, 60.0, -60.0].map(|number| last_said(&rule, wave(), number)).join("\n")
+        });
+        expect_test::expect![[r#"
+            normal: 11 against 8.447 (mean 12 − 3 × deviation 1.184)
+            critical: 60 against 15.55 (mean 12 + 3 × deviation 1.184)
+            critical: -60 against 8.447 (mean 12 − 3 × deviation 1.184)
+            normal: 11 against 6.601 (median 12.05 − 3.5 × deviation 1.557)
+            critical: 60 against 17.5 (median 12.05 + 3.5 × deviation 1.557)
+            critical: -60 against 6.601 (median 12.05 − 3.5 × deviation 1.557)
+            normal: 11 against 10 (the 99.5 % quantile; median 12)
+            critical: 60 against 14 (the 99.5 % quantile; median 12)
+            critical: -60 against 10 (the 99.5 % quantile; median 12)
+            normal: 11 against 14 (passed once in 10000; tail from 14)
+            critical: 60 against 14 (passed once in 10000; tail from 14)
+            critical: -60 against 10 (passed once in 10000; tail from 10)"#]]
+        .assert_eq(&said.join("\n"));
+        for kind in methods {
+            let one = |direction: &str, number: f64| {
+                let text = format!(r#"{{"method":{{"kind":"{kind}"}},"direction":"{direction}"}}"#);
+                last_said(&rule(&text), wave(), number).starts_with("critical")
+            };
+            let sides = [one("high", 60.0), one("high", -60.0), one("low", 60.0), one("low", -60.0)];
+            assert_eq!(sides, [true, false, false, true], "{kind}");
+        }
+    }
+
+    #[test]
+    fn robust_is_not_moved_by_what_it_finds() {
+        let rule = rule(r#"{"method":{"kind":"robust","history":60,"warmup":50}}"#);
+        let fault = |length: usize| wave().chain(std::iter::repeat_n(60.0, length));
+        assert!(last_said(&rule, fault(25), 60.0).starts_with("critical"));
+        assert!(
+            last_said(&rule, fault(40), 60.0).starts_with("normal"),
+            "a new level, after half of the history"
+        );
+    }
+
+    #[test]
+    fn evt_follows_a_drift() {
+        let drifting = || wave().zip(0..).map(|(number, i)| number + f64::from(i) / 10.0);
+        let [still, moving] = ["", r#","drift":50"#]
+            .map(|drift| rule(&format!(r#"{{"method":{{"kind":"evt"{drift}}},"direction":"both"}}"#)));
+        let strange = |rule: &Rule, number| last_said(rule, drifting(), number).starts_with("critical");
+        assert!(
+            strange(&moving, 200.0) && strange(&moving, 100.0),
+            "{}",
+            last_said(&moving, drifting(), 100.0)
+        );
+        assert!(!strange(&moving, 163.0), "{}", last_said(&moving, drifting(), 163.0));
+        assert!(!strange(&still, 100.0), "it was there once");
+    }
+
+    #[test]
+    fn rates_of_change() {
+        let said = |settings: &str, direction: &str| {
+            let text = format!(
+                r#"{{"method":{{"kind":"rate-of-change","threshold":2.0{settings}}},"direction":"{direction}"}}"#
+            );
+            say(&rule(&text), &[5.0, 6.0, 9.0, 4.0]).join("\n")
+        };
+        expect_test::expect![[r#"
+            warming up 1/2
+            normal: change 1 against 2 (from 5 to 6)
+            critical: change 3 against 2 (from 6 to 9)
+            normal: change -5 against 2 (from 9 to 4)"#]]
+        .assert_eq(&said("", "high"));
+        expect_test::expect![[r#"
+            warming up 1/2
+            critical: change 60 against 2 (from 5 to 6)
+            critical: change 180 against 2 (from 6 to 9)
+            critical: change 300 against 2 (from 9 to 4)"#]]
+        .assert_eq(&said(r#","per":"1m""#, "both"));
+        assert!(said("", "low").ends_with("critical: change 5 against 2 (from 9 to 4)"));
+        let minute = rule(r#"{"method":{"kind":"rate-of-change","threshold":2.0,"per":"1m"}}"#);
+        let mut memory = Memory::default();
+        let first = memory.judge(&minute, Timestamp::default(), 1.0);
+        assert_eq!(first.to_string(), "warming up 1/2");
+        let same = memory.judge(&minute, Timestamp::default(), 9.0);
+        assert_eq!(same.to_string(), "unjudged: no time has passed since the reading before");
+    }
+
+    #[test]
+    fn small_deviations_are_ignored_if_so_wanted() {
+        let with = |ignore: &str| rule(&format!(r#"{{"method":{{"kind":"sigma"}},"ignore":{ignore}}}"#));
+        let state = |ignore: &str, number: f64| {
+            let constant = std::iter::repeat_n(10.0, 200);
+            last_said(&with(ignore), constant, number).split_once(':').expect("a margin").0.to_owned()
+        };
+        assert_eq!(state("{}", 10.1), "critical");
+        assert_eq!(state(r#"{"absolute":0.5}"#, 10.5), "ignored, too near");
+        assert_eq!(state(r#"{"absolute":0.5}"#, 10.6), "critical");
+        assert_eq!(state(r#"{"relative":0.2}"#, 12.0), "ignored, too near");
+        assert_eq!(state(r#"{"relative":0.2}"#, 12.1), "critical");
+        assert_eq!(state(r#"{"relative":0.2}"#, 10.0), "normal");
+    }
+
+    #[test]
+    fn stream_analytics_functions_as_rules() {
+        let steady = || (0..40).map(|i| 10.0 + f64::from(i % 3));
+        let spikes = |settings: &str| {
+            rule(&format!(r#"{{"method":{{"kind":"spike-and-dip","history":30{settings}}}}}"#))
+        };
+        let said = [
+            say(&spikes(""), &[1.0]).remove(0),
+            last_said(&spikes(""), steady(), 50.0),
+            last_said(&spikes(""), steady(), -50.0),
+            last_said(&spikes(r#","mode":"dips""#), steady(), 50.0),
+            last_said(&rule(r#"{"method":{"kind":"change-point","history":10}}"#), steady(), 50.0),
+        ];
+        expect_test::expect![[r#"
+            warming up 1/30
+            critical: p-value 1.000e-8 against 0.05 (50 where 11 is usual)
+            critical: p-value 1.000e-8 against 0.05 (-50 where 11 is usual)
+            normal: p-value 1 against 0.05 (50 where 11 is usual)
+            critical: martingale 102.8 against 0.0001953 (50 where 10.9 is usual)"#]]
+        .assert_eq(&said.join("\n"));
+        // Noise, then steady values: the engine's sum of squares is below 0.
+        let noise = [1068.9, 1051.6, 984.1, 951.8, 1002.3, 981.0, 0.1, 0.1, 0.1, 0.1];
+        let blind = |kind: &str, engine: &str| {
+            let text = format!(r#"{{"method":{{"kind":"{kind}","history":3,"engine":"{engine}"}}}}"#);
+            last_said(&rule(&text), noise.into_iter(), 500.0)
+        };
+        for kind in ["spike-and-dip", "change-point"] {
+            assert!(blind(kind, "parity").starts_with("unjudged: the engine's variance is lost"), "{kind}");
+            assert!(!blind(kind, "robust").starts_with("unjudged"), "{kind}");
+        }
+        assert!(blind("spike-and-dip", "robust").starts_with("critical"));
+    }
+
+    /// 30 values should take 30 s; after a minute of silence the history is full of the next value.
+    #[test]
+    fn gaps_are_filled_where_the_engine_fills_them() {
+        let rule =
+            rule(r#"{"method":{"kind":"spike-and-dip","history":30,"engine":"parity","duration":"30s"}}"#);
+        let judge = |gap_s: i64| {
+            let mut memory = Memory::default();
+            let at = |s: i64| Timestamp::from_ms(s * 1000).expect("in range");
+            (0..40).for_each(|i| drop(memory.judge(&rule, at(i), (i % 3) as f64).to_string()));
+            memory.judge(&rule, at(39 + gap_s), 50.0).own_score()
+        };
+        assert_eq!(judge(1), Some(1e-8));
+        assert!(judge(60).is_some_and(|p| p > 0.4), "{:?}", judge(60));
+    }
+
+    #[test]
+    fn a_rule_with_another_method_begins_anew() {
+        let [first, second] =
+            ["robust", "quantile"].map(|kind| rule(&format!(r#"{{"method":{{"kind":"{kind}"}}}}"#)));
+        let mut memory = Memory::default();
+        wave().for_each(|number| drop(memory.judge(&first, Timestamp::default(), number).to_string()));
+        assert_eq!(memory.judge(&second, Timestamp::default(), 1.0).to_string(), "warming up 1/200");
+    }
+
     #[test]
     fn constant_numbers_are_normal_and_a_step_is_not() {
         let mut memory = Memory::default();
@@ -299,21 +541,16 @@ mod tests {
         assert!(judge(&mut memory, SIGMA, 5.1).starts_with("critical"));
     }
 
-    #[test]
-    fn numbers_for_people() {
-        let shown = [0.0, 1.0, 12.345678, -0.000123456, 123456.7, 1e12, 3e-9, 100.0].map(short);
-        assert_eq!(shown, ["0", "1", "12.35", "-0.0001235", "123457", "1.000e12", "3.000e-9", "100"]);
-    }
-
     proptest! {
         #[test]
         fn scores_are_on_the_side_of_their_verdict(numbers in proptest::collection::vec(-1e300..1e300f64, 5..40)) {
             let mut memory = Memory::default();
             for number in numbers {
-                match memory.judge(SIGMA, &Rule::default().severity, number) {
+                let rule = Rule { method: SIGMA, ..Rule::default() };
+                match memory.judge(&rule, Timestamp::default(), number) {
                     Finding::Normal(m) => prop_assert!((0.0..0.5).contains(&m.anomaly_score())),
                     Finding::Anomalous(m, _) => prop_assert!((0.5..=1.0).contains(&m.anomaly_score())),
-                    Finding::WarmingUp { .. } | Finding::Unjudged => {}
+                    other => prop_assert_eq!(other.as_str(), "warming-up"),
                 }
             }
         }

@@ -97,7 +97,7 @@ pub(super) fn describe(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, EventTime, Input, Method, Rule, Untimely};
+    use crate::config::{Config, EventTime, Input, Untimely};
     use std::time::Duration;
 
     fn check(value: &serde_json::Value, known: &[(&str, Known)], path: &str) {
@@ -115,14 +115,15 @@ mod tests {
 
     #[test]
     fn every_key_of_the_types_is_known() {
-        let fixed = Rule { method: Method::Static { threshold: 1.0 }, ..Rule::default() };
+        let methods = super::super::rule::tests::every_method();
+        let rules = methods.into_iter().map(super::super::rule::tests::everything_set).collect();
         // Values at their defaults are not written.
         let second = Duration::from_secs(1);
         let event_time =
             EventTime { late: second, out_of_order: second, early: second, policy: Untimely::Drop };
         let input = Input { event_time: Some(event_time), ..Input::default() };
         let model = super::super::model::tests::everything_set();
-        let config = Config { input, model, rules: vec![Rule::default(), fixed], ..Config::default() };
+        let config = Config { input, model, rules, ..Config::default() };
         check(&serde_json::to_value(&config).expect("serializes"), CONFIG, "");
     }
 }

@@ -17,6 +17,16 @@ impl MOfN {
         (1 <= m && m <= n && n <= 64).then_some(MOfN { m, n })
     }
 
+    /// How many it takes.
+    pub fn m(self) -> u32 {
+        self.m
+    }
+
+    /// Of how many.
+    pub fn n(self) -> u32 {
+        self.n
+    }
+
     /// Pushes `hit` onto `last`, a history of one bit per reading, newest lowest, and says whether the
     /// last N readings now hold M hits. Readings before the first count as none.
     pub fn push(self, last: &mut u64, hit: bool) -> bool {

@@ -42,13 +42,13 @@ impl Rejects {
             name: Self::RULE.to_owned(),
             on: On::Value,
             method: Method::Static { threshold: self.share },
-            calibrated: false,
             severity: vec![
                 Band { at: 1.0, level: Severity::Warning },
                 Band { at: 5.0, level: Severity::Critical },
             ],
             hold: self.hold,
             clear: self.clear,
+            ..Rule::default()
         }
     }
 

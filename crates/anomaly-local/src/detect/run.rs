@@ -529,7 +529,8 @@ impl Verdict {
 fn anomaly_score(finding: Option<&Finding>) -> f64 {
     match finding {
         Some(Finding::Normal(margin) | Finding::Anomalous(margin, _)) => margin.anomaly_score(),
-        Some(Finding::WarmingUp { .. } | Finding::Unjudged) | None => 0.0,
+        Some(Finding::Ignored(_)) => 0.5_f64.next_down(),
+        Some(Finding::WarmingUp { .. } | Finding::Unjudged(_)) | None => 0.0,
     }
 }
 

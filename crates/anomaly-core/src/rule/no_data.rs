@@ -1,0 +1,80 @@
+//! `no-data`: a series that is silent for longer than it should be.
+//!
+//! A rule sees a reading when it comes; of one that does not come nobody tells it. So this is arithmetic of deadlines
+//! only, and takes a sweep to be a rule: every minute or so, whoever keeps the states asks for the series whose
+//! deadline is at or before the time of arrival it has reached (a clock on AWS, the newest arrival of the input where
+//! a file is replayed), and writes what [`Silence::at`] says under the condition on the state's revision that
+//! `classify` uses, so that a reading that comes meanwhile wins. The deadline must be found without reading every
+//! state: it is one number per series, for a sparse index. The next reading ends the silence, by
+//! [`Silence::ended_by`]. Times are those of arrival: a stream that replays old events is not silent.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// What is known of a series' silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It was heard lately; it is silent from that time on.
+    Not {
+        /// The deadline.
+        from: Timestamp,
+    },
+    /// It is silent.
+    For {
+        /// Since its last reading, in milliseconds.
+        ms: i64,
+        /// The deadline that passed: the alert's time, the same whenever the sweep comes by.
+        since: Timestamp,
+    },
+}
+
+impl Silence {
+    /// What is to be said at `now` of a series that was last heard at `last` and should not be silent for `after`.
+    /// The deadline is inclusive; a `last` ahead of `now` is no silence.
+    pub fn at(last: Timestamp, after: Duration, now: Timestamp) -> Self {
+        let from = deadline(last, after);
+        match now >= from && from > last {
+            true => Silence::For { ms: now.ms_since(last), since: from },
+            false => Silence::Not { from },
+        }
+    }
+
+    /// How long the series was silent when it is heard again at `now`, in milliseconds; `None` if it was not.
+    pub fn ended_by(last: Timestamp, after: Duration, now: Timestamp) -> Option<i64> {
+        match Silence::at(last, after, now) {
+            Silence::For { ms, .. } => Some(ms),
+            Silence::Not { .. } => None,
+        }
+    }
+}
+
+/// When a series that was last heard at `last` is silent; the end of time if that lies behind it.
+pub fn deadline(last: Timestamp, after: Duration) -> Timestamp {
+    let after_ms = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+    last.as_ms().checked_add(after_ms).and_then(Timestamp::from_ms).unwrap_or(Timestamp::LAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_passes_once_and_is_the_same_whenever_one_looks() {
+        let at = |s: i64| Timestamp::from_ms(s * 1000).expect("in range");
+        let after = Duration::from_secs(600);
+        let say = |last, now| Silence::at(at(last), after, at(now));
+        assert_eq!(say(100, 100), Silence::Not { from: at(700) });
+        assert_eq!(say(100, 699), Silence::Not { from: at(700) });
+        assert_eq!(say(100, 700), Silence::For { ms: 600_000, since: at(700) });
+        assert_eq!(say(100, 5_000), Silence::For { ms: 4_900_000, since: at(700) });
+        assert_eq!(say(900, 100), Silence::Not { from: at(1_500) }, "a clock behind");
+        assert_eq!(Silence::ended_by(at(100), after, at(701)), Some(601_000));
+        assert_eq!(Silence::ended_by(at(100), after, at(160)), None);
+        assert_eq!(deadline(at(100), Duration::MAX), Timestamp::LAST);
+        assert_eq!(
+            Silence::at(Timestamp::LAST, after, Timestamp::LAST),
+            Silence::Not { from: Timestamp::LAST }
+        );
+    }
+}

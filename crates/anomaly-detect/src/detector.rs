@@ -33,6 +33,21 @@ pub trait Detector: Send {
     /// As for [`Detector::score`]; the detector is then as it was before.
     fn learn(&mut self, features: &[f64]) -> Result<(), InputError>;
 
+    /// What the next reading will be like, feature by feature, each in its own unit and finite; `None` from a detector that
+    /// does not tell, and before the first reading.
+    fn expected(&self) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Which features a score comes from: a share for each, 0 to 1, 1 together; `None` where [`Detector::score`] is
+    /// `None`, and from a detector that does not tell.
+    ///
+    /// # Errors
+    /// As for [`Detector::score`].
+    fn attribution(&self, features: &[f64]) -> Result<Option<Vec<f64>>, InputError> {
+        self.score(features).map(|_| None)
+    }
+
     /// The whole state, to be loaded by the type's own `load`. The same state makes the same bytes.
     fn save(&self) -> Vec<u8>;
 }

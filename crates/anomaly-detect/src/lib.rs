@@ -16,7 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Start with [`Detector`], [`Forest`] and [`Model`].
+//! Start with [`Detector`], [`Streaming`] (the default: small and quick), [`Forest`] and [`Model`].
 
 mod artifact;
 mod canonical;
@@ -25,6 +25,7 @@ mod forest;
 mod model;
 mod scale;
 mod sealed;
+mod streaming;
 mod trees;
 
 pub use artifact::ArtifactError;
@@ -32,4 +33,5 @@ pub use detector::{Detector, InputError, WIDTH_MAX};
 pub use forest::{Forest, ForestOptions};
 pub use model::{Model, ROWS_MIN, SHINGLE_MAX, TrainError, TrainOptions};
 pub use sealed::StateError;
+pub use streaming::{PeriodError, Streaming, StreamingOptions};
 pub use trees::{Boxes, OptionsError};

@@ -2,20 +2,42 @@
 
 use std::error::Error;
 
-use anomaly_detect::{Boxes, Detector, Forest, ForestOptions, InputError, StateError};
+use anomaly_detect::{
+    Boxes, Detector, Forest, ForestOptions, InputError, StateError, Streaming, StreamingOptions,
+};
 use proptest::prelude::*;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// The forests of the tests: small ones are quick, and meet the end of their sample and of their window early.
-fn detectors() -> Result<Vec<(&'static str, Forest)>, Box<dyn Error>> {
+type Loaded = Result<Box<dyn Detector>, StateError>;
+
+/// A detector of any kind, and how one of its kind is loaded.
+struct Subject {
+    name: &'static str,
+    detector: Box<dyn Detector>,
+    load: fn(&[u8]) -> Loaded,
+}
+
+/// What every test runs over. The forests are small, so as to be quick, and to meet the end of their sample and of
+/// their window early.
+fn detectors() -> Result<Vec<Subject>, Box<dyn Error>> {
     let small = ForestOptions { trees: 10, sample_size: 32, warmup: 20, seed: 5, ..ForestOptions::default() };
+    let forest = |name, options| -> Result<Subject, Box<dyn Error>> {
+        let load = |bytes: &[u8]| -> Loaded { Ok(Box::new(Forest::load(bytes)?)) };
+        Ok(Subject { name, detector: Box::new(Forest::new(options)?), load })
+    };
+    let streaming = |name, period| -> Result<Subject, Box<dyn Error>> {
+        let load = |bytes: &[u8]| -> Loaded { Ok(Box::new(Streaming::load(bytes)?)) };
+        Ok(Subject { name, detector: Box::new(Streaming::new(StreamingOptions { period })?), load })
+    };
     Ok(vec![
-        ("small", Forest::new(small)?),
-        ("without boxes", Forest::new(ForestOptions { boxes: Boxes::Recomputed, ..small })?),
-        ("no shingle", Forest::new(ForestOptions { shingle: 1, ..small })?),
-        ("long shingle", Forest::new(ForestOptions { shingle: 24, ..small })?),
-        ("least", Forest::new(ForestOptions { trees: 1, sample_size: 2, shingle: 1, warmup: 0, ..small })?),
+        forest("small", small)?,
+        forest("without boxes", ForestOptions { boxes: Boxes::Recomputed, ..small })?,
+        forest("no shingle", ForestOptions { shingle: 1, ..small })?,
+        forest("long shingle", ForestOptions { shingle: 24, ..small })?,
+        forest("least", ForestOptions { trees: 1, sample_size: 2, shingle: 1, warmup: 0, ..small })?,
+        streaming("streaming", None)?,
+        streaming("streaming, a period given", Some(50))?,
     ])
 }
 
@@ -43,7 +65,7 @@ fn bits(score: Option<f64>) -> Option<u64> {
 
 #[test]
 fn scoring_does_not_learn() -> Outcome {
-    for (name, mut detector) in detectors()? {
+    for Subject { name, mut detector, .. } in detectors()? {
         for n in 0..150 {
             detector.learn(&reading(n, 2))?;
             let before = detector.save();
@@ -57,8 +79,8 @@ fn scoring_does_not_learn() -> Outcome {
 
 #[test]
 fn saved_and_resumed_at_any_reading_goes_on_the_same() -> Outcome {
-    for (name, mut kept) in detectors()? {
-        let mut resumed = kept.clone();
+    for Subject { name, detector: mut kept, load } in detectors()? {
+        let mut resumed = load(&kept.save())?;
         // Whole numbers, so that equal points and the maps that count them are in the state.
         let rows = (0..200).map(|n| [reading(n, 1)[0].round(), (n % 3) as f64]);
         for (n, row) in rows.enumerate() {
@@ -66,7 +88,7 @@ fn saved_and_resumed_at_any_reading_goes_on_the_same() -> Outcome {
             kept.learn(&row)?;
             resumed.learn(&row)?;
             assert!(resumed.save() == kept.save(), "{name}, reading {n}");
-            resumed = Forest::load(&resumed.save())?;
+            resumed = load(&resumed.save())?;
         }
     }
     Ok(())
@@ -85,7 +107,7 @@ fn the_first_scores_come_after_the_warm_up() -> Outcome {
 
 #[test]
 fn a_refused_reading_changes_nothing() -> Outcome {
-    for (name, mut detector) in detectors()? {
+    for Subject { name, mut detector, .. } in detectors()? {
         assert_eq!(detector.learn(&[]), Err(InputError::Empty), "{name}");
         assert!(matches!(detector.learn(&vec![1.0; 10_001]), Err(InputError::TooWide { .. })), "{name}");
         for n in 0..100 {
@@ -99,6 +121,32 @@ fn a_refused_reading_changes_nothing() -> Outcome {
         let infinite = InputError::NotFinite { feature_idx: 1, value: f64::NEG_INFINITY };
         assert_eq!(detector.score(&[1.0, f64::NEG_INFINITY]), Err(infinite), "{name}");
         assert!(detector.save() == before, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_said_of_a_reading_is_finite_and_adds_up() -> Outcome {
+    for Subject { name, mut detector, .. } in detectors()? {
+        for n in 0..200 {
+            let row = reading(n, 3);
+            let attribution = detector.attribution(&row)?;
+            assert!(attribution.is_none() || detector.score(&row)?.is_some(), "{name}");
+            if let Some(shares) = attribution {
+                assert!(
+                    shares.len() == 3 && shares.iter().all(|s| (0.0..=1.0).contains(s)),
+                    "{name}: {shares:?}"
+                );
+                assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{name}: {shares:?}");
+            }
+            if let Some(expected) = detector.expected() {
+                assert!(
+                    expected.len() == 3 && expected.iter().all(|v| v.is_finite()),
+                    "{name}: {expected:?}"
+                );
+            }
+            detector.learn(&row)?;
+        }
     }
     Ok(())
 }

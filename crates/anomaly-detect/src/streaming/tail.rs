@@ -1,0 +1,170 @@
+//! How improbable a statistic is, judged by the largest values it has had: one number a block of readings.
+//!
+//! Maxima of blocks, because statistics of neighbouring readings are alike (a mean of 48 moves little from
+//! one reading to the next), and one fault makes many large values: of each block only one counts. Above
+//! their median, the excess of block maxima is taken as exponential, the tail of every distribution that is
+//! not heavy; heavy ones raise the mean excess and so the bar.
+//!
+//! Sources: Gumbel (1958), "Statistics of Extremes", chapters 5 and 6, on block maxima; Balkema and de Haan
+//! (1974), Pickands (1975), on excesses above a threshold, here with shape 0. The margin for a young tail is
+//! ours.
+
+use serde::{Deserialize, Serialize};
+
+use super::grid::STEPS_MAX;
+
+/// Readings in the first blocks, and in the longest: memory grows by doubling the block when it is full.
+const BLOCK_FIRST: u16 = 16;
+const BLOCK_MAX: u16 = 128;
+
+/// Blocks that must be there before anything is judged.
+const BLOCKS_MIN: usize = 6;
+
+/// The mean excess is uncertain while there are few blocks: it is taken larger by this over their number.
+const YOUNG: f64 = 2.0;
+
+/// The mean excess is never less than this share of the statistic's standard deviation: a few blocks may have
+/// happened to be alike.
+const EXCESS_MIN_SHARE: f64 = 0.05;
+
+/// Readings over which the standard deviation is taken.
+const DEVIATION_READINGS: u16 = 8192;
+
+/// What lies above the bar is learned up to so many times the way from the median to the bar: a fault does
+/// not make the next one of its kind usual; and if it stays, the bar rises by as much again with every block,
+/// until it is usual.
+const LEARNED_MAX: f64 = 4.0;
+
+/// What is kept is never scaled beyond this: its square is still finite.
+const FAR: f32 = (1u64 << 60) as f32;
+
+/// The largest surprise, in nats.
+const SURPRISE_MAX: f64 = 1e6;
+
+/// The upper tail of one statistic, in steps. Of a lower tail the statistic has the other sign.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Tail {
+    /// Oldest first.
+    maxima: Vec<f32>,
+    /// The largest of the block that is not full.
+    current: f32,
+    filled: u16,
+    block: u16,
+    /// The median of the maxima, and their mean excess above it.
+    level: f32,
+    excess: f32,
+    /// Mean and variance of the statistic.
+    mean: f32,
+    variance: f32,
+    seen: u16,
+}
+
+impl Tail {
+    pub(super) fn new() -> Tail {
+        Tail {
+            maxima: Vec::new(),
+            current: -FAR,
+            filled: 0,
+            block: BLOCK_FIRST,
+            level: 0.0,
+            excess: 0.0,
+            mean: 0.0,
+            variance: 0.0,
+            seen: 0,
+        }
+    }
+
+    /// How surprising it would be: minus the natural logarithm of the probability that one reading has so
+    /// much or more; 0 for what is usual. `None` while too little is known.
+    pub(super) fn surprise(&self, statistic: f64) -> Option<f64> {
+        if self.maxima.len() < BLOCKS_MIN {
+            return None;
+        }
+        let above = statistic - f64::from(self.level);
+        if above <= 0.0 {
+            return Some(0.0);
+        }
+        let excess = self.excess() * (1.0 + YOUNG / self.maxima.len() as f64);
+        Some((self.median_surprise() + above / excess).min(SURPRISE_MAX))
+    }
+
+    /// Takes `statistic` as the next one, up to what a surprise of `bar` allows (see [`LEARNED_MAX`]); at
+    /// most `blocks_max` blocks are kept.
+    pub(super) fn learn(&mut self, statistic: f64, bar: f64, blocks_max: usize) {
+        let learned = statistic.min(self.most_learned(bar)) as f32;
+        self.seen = (self.seen + 1).min(DEVIATION_READINGS);
+        let off = learned - self.mean;
+        self.mean += off / f32::from(self.seen);
+        self.variance += (off * (learned - self.mean) - self.variance) / f32::from(self.seen);
+        self.current = self.current.max(learned);
+        self.filled += 1;
+        if self.filled == self.block {
+            self.close_block(blocks_max);
+        }
+    }
+
+    /// The most that is learned of one statistic.
+    pub(super) fn most_learned(&self, bar: f64) -> f64 {
+        if self.maxima.len() < BLOCKS_MIN || self.excess <= 0.0 {
+            return STEPS_MAX;
+        }
+        let to_bar = self.excess() * (bar - self.median_surprise()).max(1.0);
+        f64::from(self.level) + LEARNED_MAX * to_bar
+    }
+
+    pub(super) fn scale(&mut self, factor: f32) {
+        let all = [&mut self.level, &mut self.excess, &mut self.mean, &mut self.current];
+        all.into_iter().chain(&mut self.maxima).for_each(|steps| *steps = (*steps * factor).clamp(-FAR, FAR));
+        self.variance = (self.variance * factor * factor).min(FAR * FAR);
+    }
+
+    /// Blocks that are known.
+    pub(super) fn blocks(&self) -> usize {
+        self.maxima.len()
+    }
+
+    pub(super) fn is_sound(&self, blocks_max: usize) -> bool {
+        let finite = [self.current, self.level, self.excess, self.mean, self.variance];
+        self.maxima.len() < blocks_max
+            && finite.iter().chain(&self.maxima).all(|steps| steps.is_finite())
+            && (BLOCK_FIRST..=BLOCK_MAX).contains(&self.block)
+            && self.filled < self.block
+            && self.seen <= DEVIATION_READINGS
+    }
+
+    /// Half of the blocks have a maximum above the level: so has one reading in twice a block.
+    fn median_surprise(&self) -> f64 {
+        (2.0 * f64::from(self.block)).ln()
+    }
+
+    /// Never 0: below a step, and below what 32 bits can tell beside the level, there is only rounding.
+    fn excess(&self) -> f64 {
+        f64::from(self.excess).max(0.5).max(f64::from(self.level.abs()) * 2e-7)
+    }
+
+    fn close_block(&mut self, blocks_max: usize) {
+        self.maxima.push(self.current);
+        (self.current, self.filled) = (-FAR, 0);
+        if self.maxima.len() >= blocks_max {
+            if self.block < BLOCK_MAX {
+                self.maxima =
+                    self.maxima.chunks(2).map(|two| two.iter().copied().fold(-FAR, f32::max)).collect();
+                self.block *= 2;
+            } else {
+                self.maxima.remove(0);
+            }
+        }
+        self.fit();
+    }
+
+    fn fit(&mut self) {
+        let mut ascending = self.maxima.clone();
+        ascending.sort_unstable_by(f32::total_cmp);
+        let middle = (ascending.len() / 2).min(ascending.len() - 1);
+        self.level = ascending[middle];
+        let above = &ascending[middle + 1..];
+        let excess: f32 = above.iter().map(|maximum| maximum - self.level).sum();
+        let least = EXCESS_MIN_SHARE * f64::from(self.variance.max(0.0)).sqrt();
+        self.excess = (excess / above.len().max(1) as f32).max(least as f32);
+    }
+}

@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use anomaly_core::config::Config;
 use anomaly_core::fields::pointer;
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
 use anomaly_detect::Model;
-use anomaly_local::detect::{Options, Summary, detect};
+use anomaly_local::detect::{Options, Summary, Which, detect};
 use anomaly_local::input::{Source, Stop};
 use anyhow::{Context, bail};
 
@@ -36,6 +38,10 @@ pub(crate) struct DetectArgs {
     /// Read input, model and rules from this file.
     #[arg(short, long, value_name = "TOML")]
     config: Option<PathBuf>,
+    /// Judge by this rule in place of the configuration's: KIND or KIND:KEY=VALUE,…, such as
+    /// robust:k=4,on=cpu,for=3 of 5; repeat for several. Kinds and keys: docs/rules.md.
+    #[arg(short, long, value_name = "RULE")]
+    rule: Vec<String>,
     /// Score with a model that `anomaly train` made, in place of learning.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
@@ -45,6 +51,12 @@ pub(crate) struct DetectArgs {
     /// Write alerts to this file too, as JSON lines.
     #[arg(long, value_name = "JSONL")]
     alerts: Option<PathBuf>,
+    /// Write what each rule found of each reading to this file, as JSON lines, and why.
+    #[arg(long, value_name = "JSONL")]
+    findings: Option<PathBuf>,
+    /// Print why a reading was judged as it was, and no alerts.
+    #[arg(long, value_name = "SERIES@TIME", conflicts_with = "json", value_parser = which)]
+    explain: Option<Which>,
     /// Write `timestamp,value,anomaly_score,alert,score` for each row; for several files, to a folder.
     #[arg(long, value_name = "CSV")]
     scores: Option<PathBuf>,
@@ -67,19 +79,28 @@ pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let sources = Source::all(&files(args.files)?);
     let options = Options {
-        config: config(args.config.as_deref(), args.time, args.value, args.series)?,
+        config: config(args.config.as_deref(), args.time, args.value, args.series, &args.rule)?,
         model: args.model.as_deref().map(model).transpose()?,
         alerts: args.alerts,
+        findings: args.findings,
+        explain: args.explain.clone(),
         scores: args.scores,
         rejects: args.rejects,
         state: args.state,
     };
     let stop = Stop::default();
     stop_on_signals(&stop)?;
-    let form = if args.json { Form::Json } else { Form::Text };
+    let form = match (&args.explain, args.json) {
+        (Some(_), _) => Form::Explained,
+        (None, true) => Form::Json,
+        (None, false) => Form::Text,
+    };
     let mut terminal = Terminal::new(form, args.quiet, sources.len());
     let summary = detect(&sources, options, &stop, &mut terminal)?;
     terminal.close(&summary, began.elapsed());
+    if let (Some(which), 0, true) = (&args.explain, summary.explained, summary.problems.is_empty()) {
+        bail!(not_there(which, &summary));
+    }
     Ok(exit_code(&summary))
 }
 
@@ -95,6 +116,7 @@ fn config(
     time: Option<String>,
     values: Vec<String>,
     series: Option<String>,
+    rules: &[String],
 ) -> anyhow::Result<Config> {
     let read = |path: &Path| {
         let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -107,7 +129,27 @@ fn config(
     if !values.is_empty() {
         input.features = values.into_iter().map(column).collect();
     }
+    if !rules.is_empty() {
+        config.rules = rules.iter().map(|rule| Config::rule_in_short(rule)).collect::<Result<_, _>>()?;
+    }
     Ok(config.finish()?)
+}
+
+/// `SERIES@TIME`; the name may hold an `@`.
+fn which(text: &str) -> Result<Which, String> {
+    let (series, at) = text.rsplit_once('@').ok_or("write SERIES@TIME, such as web@2026-11-21T04:10:56Z")?;
+    let at = Timestamp::parse(at).ok_or_else(|| format!("{at:?} is no time such as 2026-11-21T04:10:56Z"))?;
+    let series = SeriesId::new(series).map_err(|reject| reject.to_string())?;
+    Ok(Which { series, at })
+}
+
+fn not_there(Which { series, at }: &Which, summary: &Summary) -> String {
+    match summary.nearest {
+        Some(nearest) => format!("{series} has no reading at {at}\nhint: the nearest is {series}@{nearest}"),
+        None => format!(
+            "there is no reading of {series}\nhint: without --series a file is one series, of its name"
+        ),
+    }
 }
 
 /// A column by name, or a JSON pointer as it is.

@@ -20,6 +20,8 @@ pub(crate) enum Form {
     Text,
     /// A line of JSON each.
     Json,
+    /// Not at all: what is printed is why a reading was judged as it was.
+    Explained,
 }
 
 /// stdout and stderr of one run.
@@ -53,6 +55,15 @@ impl Terminal {
             // Nobody is left to be told that stderr is closed.
             let _ = writeln!(io::stderr(), "{}", plain(text));
         });
+    }
+
+    fn write(&mut self, block: &str) -> io::Result<()> {
+        self.blocks += 1;
+        self.bar.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(block.as_bytes())?;
+            stdout.flush()
+        })
     }
 
     fn block(&self, transition: &Transition) -> String {
@@ -89,13 +100,16 @@ impl Watcher for Terminal {
     }
 
     fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
+        if self.form == Form::Explained {
+            return Ok(());
+        }
         let block = self.block(transition);
-        self.blocks += 1;
-        self.bar.suspend(|| {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(block.as_bytes())?;
-            stdout.flush()
-        })
+        self.write(&block)
+    }
+
+    fn explained(&mut self, text: &str) -> io::Result<()> {
+        let space = if self.blocks > 0 { "\n" } else { "" };
+        self.write(&format!("{space}{}\n", plain(text)))
     }
 
     fn note(&mut self, input: &str, note: &str) {

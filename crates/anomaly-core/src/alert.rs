@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
-use crate::config::{Missing, Rule, Severity};
+use crate::config::{MOfN, Missing, Rule, Severity};
 use crate::hash::fingerprint;
 use crate::reading::{Filling, Gap, SeriesId};
 use crate::rule::held::{Last, Verdict};
@@ -115,6 +115,45 @@ pub(crate) struct Extra {
     last: Option<Timestamp>,
 }
 
+/// How things stand between a rule and a series after a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No alert: of the last readings too few are anomalous.
+    Quiet {
+        /// So many are.
+        anomalous: u32,
+        /// It takes so many of so many.
+        hold: MOfN,
+    },
+    /// An alert fires.
+    Fired,
+    /// One that fired before goes on: of the last readings too few are calm.
+    Firing {
+        /// So many are.
+        calm: u32,
+        /// It takes so many of so many.
+        hold: MOfN,
+    },
+    /// It is over.
+    Resolved,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Standing::Quiet { anomalous: 0, hold } => write!(f, "no alert, which takes {hold}"),
+            Standing::Quiet { anomalous, hold } => {
+                write!(f, "no alert: {anomalous} of the last {} anomalous, and it takes {hold}", hold.n())
+            }
+            Standing::Fired => f.write_str("an alert fires"),
+            Standing::Firing { calm, hold } => {
+                write!(f, "the alert goes on: {calm} of the last {} calm, and its end takes {hold}", hold.n())
+            }
+            Standing::Resolved => f.write_str("the alert is over"),
+        }
+    }
+}
+
 /// A step an alert just took, with the alert as it stands after it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stepped {
@@ -169,6 +208,19 @@ impl Watch {
     /// The alert that is firing, if one is.
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()
+    }
+
+    /// How things stand after a reading, on which `stepped` came of it.
+    pub(crate) fn standing(&self, rule: &Rule, stepped: Option<Step>) -> Standing {
+        let last = u64::MAX >> (64 - rule.hold.n());
+        match stepped {
+            Some(Step::Fired) => Standing::Fired,
+            Some(Step::Resolved) => Standing::Resolved,
+            None if self.open.is_some() => {
+                Standing::Firing { calm: self.calm.count_ones(), hold: rule.clear.hold }
+            }
+            None => Standing::Quiet { anomalous: (self.strange & last).count_ones(), hold: rule.hold },
+        }
     }
 
     /// What is encoded behind the rest; the default if there is nothing.
@@ -408,7 +460,7 @@ impl Transition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Clear, MOfN, Method};
+    use crate::config::{Clear, Method};
 
     /// One letter a reading: what happened on it.
     fn run(rule: &Rule, numbers: &[f64]) -> (String, Vec<Stepped>) {

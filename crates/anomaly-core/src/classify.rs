@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Extra, Feature, FilledIn, Stepped, Transition, Watch};
+use crate::alert::{Extra, Feature, FilledIn, Standing, Stepped, Transition, Watch};
 use crate::calibration::Calibration;
 use crate::config::{Config, EventTime, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
@@ -98,6 +98,12 @@ impl Policy {
         &self.rules
     }
 
+    /// What each rule of `series` is called and what it judges, by name, in the order of the findings.
+    pub fn names(&self, series: &SeriesId) -> impl Iterator<Item = (&Rule, &str)> {
+        let (rules, names) = self.of(series);
+        rules.iter().map(move |rule| (rule, judges(names, rule)))
+    }
+
     /// The rules that judge a feature which is not there, by name.
     pub fn unknown_features(&self) -> Vec<&str> {
         let known = |name: &str| self.feature_names.iter().any(|n| n == name);
@@ -149,11 +155,23 @@ pub struct Judgement {
 /// A rule's finding of a reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// What the rule says of the number it judges, and why.
+    /// The number it judges: the score, or a feature's value.
+    pub number: Option<f64>,
+    /// What the rule says of it, and why.
     pub finding: Finding,
+    /// What it makes of that.
+    pub standing: Standing,
     /// The features that this number rests on and that the record did not give: of a score all, of a feature's
     /// value itself; mostly none. Of a score of several readings only those of the last one.
     pub filled: Vec<FilledIn>,
+}
+
+impl Found {
+    fn of_other_series(rule: &Rule) -> Self {
+        let finding = Finding::Unjudged(Nothing::OtherSeries);
+        let standing = Standing::Quiet { anomalous: 0, hold: rule.hold };
+        Found { number: None, finding, standing, filled: Vec::new() }
+    }
 }
 
 impl fmt::Display for Found {
@@ -191,8 +209,7 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
     }
     for rule in rules {
         if !rule.is_for(reading.series.as_str()) {
-            let finding = Finding::Unjudged(Nothing::OtherSeries);
-            judgement.findings.push(Found { finding, filled: Vec::new() });
+            judgement.findings.push(Found::of_other_series(rule));
             continue;
         }
         let number = number(names, &rule.on, scored);
@@ -200,7 +217,8 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
         let calibration = policy.calibration(rule, model);
         let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
         let filled = filled_in(names, reading, |index| rests_on(names, &rule.on, index));
-        judgement.findings.push(Found { finding, filled });
+        let standing = watch.standing(rule, stepped.as_ref().map(|stepped| stepped.step));
+        judgement.findings.push(Found { number, finding, standing, filled });
         if let Some(stepped) = stepped {
             judgement.transitions.push(transition(names, state, rule, scored, stepped, model));
         }
@@ -216,6 +234,15 @@ fn number(names: &[String], on: &On, scored: &Scored) -> Option<f64> {
     };
     let reading = &scored.reading;
     reading.features.get(index).copied().filter(|_| reading.has(index))
+}
+
+/// What a rule judges, by name.
+fn judges<'n>(names: &'n [String], rule: &'n Rule) -> &'n str {
+    match &rule.on {
+        On::Score => "score",
+        On::Value => names.first().map_or("value", String::as_str),
+        On::Feature(name) => name,
+    }
 }
 
 /// Whether the number that a rule judges is made of the feature at `index`.
@@ -236,18 +263,13 @@ fn transition(
     model: &str,
 ) -> Transition {
     let reading = &scored.reading;
-    let on = match &rule.on {
-        On::Score => "score",
-        On::Value => names.first().map_or("value", String::as_str),
-        On::Feature(name) => name,
-    };
     Transition {
         alert: alert.id,
         number: alert.step_number,
         step,
         series: reading.series.clone(),
         rule: rule.name.clone(),
-        on: on.to_owned(),
+        on: judges(names, rule).to_owned(),
         severity: alert.severity,
         at: reading.at,
         since: alert.since,

@@ -16,6 +16,7 @@ mod model;
 mod pattern;
 mod rejects;
 mod rule;
+mod short;
 mod source;
 
 use std::fmt;
@@ -109,6 +110,15 @@ impl Config {
     /// The configuration as compact JSON, as the functions' environment carries it.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads a rule in a few words: a method's kind and, behind a colon, settings of the rule or of the method, such
+    /// as `robust:k=4,on=cpu,for=3 of 5`.
+    ///
+    /// # Errors
+    /// What is unknown or cannot be read; [`Config::finish`] says whether values are in range.
+    pub fn rule_in_short(text: &str) -> Result<Rule, ConfigError> {
+        short::read(text)
     }
 
     /// Fills in the default rule and checks every value.

@@ -20,6 +20,7 @@ pub mod config;
 pub mod decode;
 pub mod event_time;
 pub mod exchange;
+pub mod explain;
 pub mod fields;
 pub mod group;
 mod hash;

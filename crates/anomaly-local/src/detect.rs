@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anomaly_core::alert::Transition;
 use anomaly_core::config::Config;
 use anomaly_core::event_time::Untimeliness;
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
 use anomaly_detect::{Model, OptionsError};
 
 use crate::input::{InputError, Rows, Source, Stop};
@@ -29,10 +31,23 @@ pub struct Options {
     pub alerts: Option<PathBuf>,
     /// Scores as CSV, a row for each row; a folder for several inputs.
     pub scores: Option<PathBuf>,
+    /// Findings as JSON lines: one for each reading and rule.
+    pub findings: Option<PathBuf>,
+    /// The reading whose findings are to be explained.
+    pub explain: Option<Which>,
     /// Rejected rows as JSON lines.
     pub rejects: Option<PathBuf>,
     /// Where to carry on, and what to leave.
     pub state: Option<PathBuf>,
+}
+
+/// A reading, by its series and its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Whose.
+    pub series: SeriesId,
+    /// Its event time, as it is judged.
+    pub at: Timestamp,
 }
 
 /// Who is told while it happens.
@@ -46,6 +61,11 @@ pub trait Watcher {
     /// # Errors
     /// A broken pipe ends the run in good order, any other error at once.
     fn stepped(&mut self, transition: &Transition) -> io::Result<()>;
+    /// The reading that was asked for was judged: what its rules found, in a few lines.
+    ///
+    /// # Errors
+    /// As [`Watcher::stepped`].
+    fn explained(&mut self, text: &str) -> io::Result<()>;
     /// Something a person should know, about the input of that name.
     fn note(&mut self, input: &str, note: &str);
     /// An input could not be read, or not to its end.
@@ -77,6 +97,10 @@ pub struct Summary {
     pub stopped: bool,
     /// Whether nobody listens any more.
     pub pipe_closed: bool,
+    /// How many readings were explained.
+    pub explained: u64,
+    /// The time of a reading of that series nearest to the one to be explained.
+    pub nearest: Option<Timestamp>,
 }
 
 /// Rows rejected for one reason.
@@ -174,7 +198,7 @@ fn refuse_overwriting(sources: &[Source], options: &Options, scores: &[PathBuf])
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute_path(path).into());
     let is_device = |path: &Path| path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
     let mut taken: Vec<PathBuf> = sources.iter().filter_map(Source::path).map(real).collect();
-    for path in [&options.alerts, &options.rejects].into_iter().flatten().chain(scores) {
+    for path in [&options.alerts, &options.findings, &options.rejects].into_iter().flatten().chain(scores) {
         let place = real(path);
         if taken.contains(&place) && !is_device(path) {
             return Err(DetectError::Twice(path.clone()));

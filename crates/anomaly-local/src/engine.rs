@@ -116,6 +116,8 @@ pub(crate) struct Ready {
 /// What came of a reading.
 #[derive(Debug)]
 pub(crate) struct Judged {
+    pub(crate) series: SeriesId,
+    pub(crate) at: Timestamp,
     pub(crate) score: Option<f64>,
     pub(crate) judgement: Judgement,
 }
@@ -213,8 +215,10 @@ impl Series {
         let (at, position) = (reading.at, reading.position.clone());
         *unordered += u64::from(at < self.last_at);
         self.last_at = at;
-        let judgement = classify(policy, &mut self.state, &Scored { reading, score }, scoring.name());
-        ready.push(Ready { position, outcome: Ok(Judged { score, judgement }) });
+        let scored = Scored { reading, score };
+        let judgement = classify(policy, &mut self.state, &scored, scoring.name());
+        let series = scored.reading.series;
+        ready.push(Ready { position, outcome: Ok(Judged { series, at, score, judgement }) });
         Ok(Taken { dropped: None, ready })
     }
 
@@ -252,7 +256,8 @@ impl Series {
         };
         self.last_at = scored.reading.at;
         let judgement = judge(policy, &mut self.state, &scored, &model);
-        Ready { position, outcome: Ok(Judged { score: scored.score, judgement }) }
+        let Scored { reading, score } = scored;
+        Ready { position, outcome: Ok(Judged { series: reading.series, at: reading.at, score, judgement }) }
     }
 
     /// The score of `reading`, with its gaps filled in; the series has learned from it then.

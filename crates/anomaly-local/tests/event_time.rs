@@ -27,6 +27,9 @@ impl Watcher for Steps {
         self.0.push(transition.clone());
         Ok(())
     }
+    fn explained(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
     fn note(&mut self, _: &str, _: &str) {}
     fn problem(&mut self, error: &InputError) {
         panic!("{error}");

@@ -3,6 +3,7 @@
 mod bad_input;
 mod event_time;
 mod files;
+mod findings;
 mod rules;
 mod state;
 mod stream;

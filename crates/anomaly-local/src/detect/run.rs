@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 use anomaly_core::alert::{Step, Transition};
 use anomaly_core::classify::Policy;
 use anomaly_core::config::{Config, Input};
+use anomaly_core::explain::Explained;
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::reject::Reject;
 use anomaly_core::rejects::Versions;
 use anomaly_core::rule::Finding;
+use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 
 use super::waiting::{Line, Verdict, Waiting};
-use super::{DetectError, Options, Rejects, Summary, Watcher};
+use super::{DetectError, Options, Rejects, Summary, Watcher, Which};
 use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring, Taken};
 use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
@@ -76,6 +78,8 @@ pub(super) struct Run<'r> {
     config: Config,
     engine: Engine,
     alerts: Option<Output>,
+    findings: Option<Output>,
+    explain: Option<Which>,
     rejects: Option<Output>,
     state: Option<StateDir>,
     saved: Saved,
@@ -118,11 +122,14 @@ impl<'r> Run<'r> {
             path.as_deref().map(|path| Output::open(path, begin(&saved, path))).transpose()
         };
         let (alerts, rejects) = (open(&options.alerts)?, open(&options.rejects)?);
+        let findings = open(&options.findings)?;
         let waiting = saved.waiting.clone();
         Ok(Run {
             config: options.config,
             engine,
             alerts,
+            findings,
+            explain: options.explain,
             rejects,
             state,
             saved,
@@ -326,6 +333,7 @@ impl<'r> Run<'r> {
                 Ok(judged) => {
                     reader.readings += 1;
                     self.summary.readings += 1;
+                    self.explain(reader, number, &judged)?;
                     self.write_alerts(&judged.judgement.transitions)?;
                     transitions.extend(judged.judgement.transitions);
                 }
@@ -382,6 +390,39 @@ impl<'r> Run<'r> {
         }
     }
 
+    /// Writes down and tells what was found, where somebody wants to know.
+    fn explain(&mut self, reader: &Reader, row: u64, judged: &Judged) -> Result<(), DetectError> {
+        let wanted = self.explain.as_ref().filter(|which| which.series == judged.series);
+        if let Some(Which { at, .. }) = wanted {
+            let off = |time: &Timestamp| time.ms_since(*at).abs();
+            self.summary.nearest = self.summary.nearest.into_iter().chain([judged.at]).min_by_key(off);
+        }
+        let is_wanted = wanted.is_some_and(|which| which.at == judged.at);
+        if self.findings.is_none() && !is_wanted {
+            return Ok(());
+        }
+        let Judged { series, at, score, judgement } = judged;
+        let mut text = if is_wanted { format!("{series} at {at}, row {row}") } else { String::new() };
+        for ((rule, on), found) in reader.policy.names(series).zip(&judgement.findings) {
+            let explained = Explained { row, series, at: *at, rule, on, score: *score, found };
+            if let Some(findings) = &mut self.findings {
+                findings.line(&explained.to_json())?;
+            }
+            if is_wanted {
+                text += &format!("\n{}", explained.to_text());
+            }
+        }
+        if let (Some(findings), true) = (&mut self.findings, reader.live) {
+            findings.flush()?;
+        }
+        if is_wanted {
+            self.summary.explained += 1;
+            let told = self.watcher.explained(&text);
+            self.heard(told)?;
+        }
+        Ok(())
+    }
+
     fn write_alerts(&mut self, transitions: &[Transition]) -> Result<(), DetectError> {
         for transition in transitions {
             match transition.step {
@@ -398,15 +439,22 @@ impl<'r> Run<'r> {
 
     fn tell(&mut self, transitions: &[Transition]) -> Result<(), DetectError> {
         for transition in transitions {
-            match self.watcher.stepped(transition) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    self.summary.pipe_closed = true;
-                    self.stop.request();
-                }
-                other => other.map_err(DetectError::Watcher)?,
-            }
+            let told = self.watcher.stepped(transition);
+            self.heard(told)?;
         }
         Ok(())
+    }
+
+    /// Nobody listening any more ends the run in good order.
+    fn heard(&mut self, told: io::Result<()>) -> Result<(), DetectError> {
+        match told {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.summary.pipe_closed = true;
+                self.stop.request();
+                Ok(())
+            }
+            other => other.map_err(DetectError::Watcher),
+        }
     }
 
     fn reject(&mut self, reader: &mut Reader, number: u64, rejected: &RejectV1) -> Result<(), DetectError> {
@@ -469,7 +517,7 @@ impl<'r> Run<'r> {
     fn save(&mut self) -> Result<(), DetectError> {
         let Some(state) = &self.state else { return Ok(()) };
         let began = Instant::now();
-        for file in [&mut self.alerts, &mut self.rejects].into_iter().flatten() {
+        for file in [&mut self.alerts, &mut self.findings, &mut self.rejects].into_iter().flatten() {
             file.sync()?;
             self.saved.set_output(absolute_path(&file.path), file.bytes);
         }
@@ -497,6 +545,7 @@ impl<'r> Run<'r> {
             }
             reader.scores.as_mut().map_or(Ok(()), Output::flush)?;
         }
+        self.findings.as_mut().map_or(Ok(()), Output::flush)?;
         self.summary.series = self.engine.series.len();
         self.summary.firing = self.engine.firing();
         self.summary.unordered = self.engine.unordered;

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run.
+//! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run; `cargo xtask bench detect`:
+//! the detectors ([`detect`]).
 //!
 //! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime API,
 //! here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs alternate, ahead
@@ -8,6 +9,7 @@
 //! Left out, for both: making the sandbox, fetching the code, the network.
 
 mod build;
+mod detect;
 mod endpoint;
 mod event;
 mod function;
@@ -30,6 +32,8 @@ use table::{Row, Unit};
 /// What `cargo xtask bench` is told.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Print JSON, not a table.
     #[arg(long)]
     json: bool,
@@ -44,11 +48,20 @@ pub(crate) struct Args {
     python_only: bool,
 }
 
+#[derive(clap::Subcommand, Debug)]
+enum What {
+    /// How right and how quick the detectors are.
+    Detect(detect::Args),
+}
+
 /// The series of processor times, whose median is printed.
 const ROUNDS: usize = 5;
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(What::Detect(args)) = &args.what {
+        return detect::run(args);
+    }
     let place = place()?;
     let event = event::kinesis_batch();
     let event_path = place.join("event.json");

@@ -30,6 +30,11 @@ pub(super) fn decode() -> Result<PathBuf> {
     build("bench-decode", "function", "bench-decode")
 }
 
+/// The program that runs the detectors.
+pub(super) fn detect() -> Result<PathBuf> {
+    build("bench-detect", "release", "bench-detect")
+}
+
 impl Decoded {
     /// What `program` measures on `event`.
     pub(super) fn measure(program: &Path, event: &Path) -> Result<Self> {

@@ -1,0 +1,144 @@
+//! `cargo xtask bench detect`: how right and how quick the detectors are.
+//!
+//! How right: every detector goes over the public half of the Numenta Anomaly Benchmark, which lies beside
+//! the project and is no part of it, reading by reading, with one configuration for all series and a
+//! threshold of 0.5; the judge that lies there too makes the table. How quick: readings a second of one core,
+//! ours and `krcf`, in one run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::python::output;
+use super::{build, place, say};
+use crate::cargo::root;
+use crate::realtime;
+
+/// What `cargo xtask bench detect` is told.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A folder with `data`, `windows.json`, `points.json` and `judge.py`; absent: `shared/nab`, in any
+    /// folder above.
+    #[arg(long)]
+    nab: Option<PathBuf>,
+    /// Only the judge's whole report of this detector.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+const RIVALS: [(&str, &str); 5] = [
+    ("streaming", "the default"),
+    ("forest-sigma", "forest, mean + 3σ"),
+    ("forest-sigma-quiet", "the same, 144 quiet"),
+    ("range-quiet", "out of range, 144 quiet"),
+    ("spike-and-dip", "spike-and-dip, 95 % of 120"),
+];
+
+/// How often the same alerts are moved in time, to tell luck.
+const CHANCE_RUNS: &str = "20";
+
+/// Measures and prints.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let program = build::detect()?;
+    match args.nab.clone().or_else(beside) {
+        None => say(
+            "the labelled series are not there: no folder above has shared/nab; --nab tells where they are",
+        ),
+        Some(nab) => how_right(&program, &nab, args.only.as_deref())?,
+    }
+    if args.only.is_none() {
+        how_quick(&program)?;
+    }
+    Ok(())
+}
+
+fn beside() -> Option<PathBuf> {
+    let root = root().canonicalize().ok()?;
+    root.ancestors().skip(1).map(|folder| folder.join("shared/nab")).find(|nab| nab.join("judge.py").exists())
+}
+
+fn how_right(program: &Path, nab: &Path, only: Option<&str>) -> Result<()> {
+    let place = place()?.join("detect");
+    if let Some(rival) = only {
+        let (report, _) = judged(program, nab, &place, rival)?;
+        println!("{report}");
+        return Ok(());
+    }
+    println!(
+        "| detector | standard / low FP / low FN | optimised | − chance | event F1 | recall | false/1000 | delay |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut default_report = String::new();
+    for (rival, name) in RIVALS {
+        let (report, judged) = judged(program, nab, &place, rival)?;
+        println!("{}", row(name, &judged)?);
+        if default_report.is_empty() {
+            default_report = report;
+        }
+    }
+    println!("\nthe default:\n{default_report}");
+    Ok(())
+}
+
+/// The judge's report on a rival, and its figures.
+fn judged(program: &Path, nab: &Path, place: &Path, rival: &str) -> Result<(String, Value)> {
+    let (results, json) = (place.join(rival), place.join(format!("{rival}.json")));
+    if results.exists() {
+        std::fs::remove_dir_all(&results).with_context(|| results.display().to_string())?;
+    }
+    output(Command::new(program).args(["run", rival]).arg(nab.join("data")).arg(&results))?;
+    let mut judge = Command::new("python3");
+    judge.arg(nab.join("judge.py")).arg(&results).arg("--json").arg(&json).args(["--chance", CHANCE_RUNS]);
+    for (option, file) in [("--labels", "windows.json"), ("--points", "points.json"), ("--data", "data")] {
+        judge.arg(option).arg(nab.join(file));
+    }
+    let report = output(&mut judge)?;
+    // Python writes what is no number as NaN, which is no JSON.
+    let figures = std::fs::read_to_string(&json)?.replace("NaN", "null");
+    Ok((report, serde_json::from_str(&figures)?))
+}
+
+fn row(name: &str, judged: &Value) -> Result<String> {
+    let figure = |path: &str| judged.pointer(path).and_then(Value::as_f64).with_context(|| path.to_owned());
+    let three = |of: &str, end: &str| -> Result<String> {
+        let figures =
+            ["standard", "low_FP", "low_FN"].map(|profile| figure(&format!("/{of}/{profile}{end}")));
+        let figures = figures.into_iter().collect::<Result<Vec<f64>>>()?;
+        Ok(figures.iter().map(|figure| format!("{figure:.1}")).collect::<Vec<_>>().join(" / "))
+    };
+    // Below 0 there is nothing that luck could explain.
+    let lead = match figure("/fixed/standard")? {
+        standard if standard > 0.0 => format!("{:.1}", standard - figure("/chance/standard")?),
+        _ => String::new(),
+    };
+    Ok(format!(
+        "| {name} | {} | {} | {lead} | {:.3} | {:.2} | {:.2} | {:.0} |",
+        three("fixed", "")?,
+        three("optimised", "/score")?,
+        figure("/alerts/f1")?,
+        figure("/alerts/recall")?,
+        figure("/alerts/false_per_1000_rows")?,
+        figure("/alerts/delay_after_label_median")?,
+    ))
+}
+
+fn how_quick(program: &Path) -> Result<()> {
+    if !realtime::enter() {
+        say("warning: no real-time priority (needs root); other load on the machine will show in the times");
+    }
+    let figures: Value = serde_json::from_str(&output(Command::new(program).arg("speed"))?)?;
+    let figure = |name: &str| figures[name].as_f64().with_context(|| format!("no {name:?}"));
+    let krcf = figure("krcf")?;
+    println!("| learn and score, one core | readings/s | beside krcf | state |");
+    println!("|---|---|---|---|");
+    for (name, rate, bytes) in [
+        ("the default", figure("streaming")?, format!("{} bytes", figure("streaming_bytes")?)),
+        ("our forest, shingle 8", figure("forest")?, format!("{:.0} KB", figure("forest_bytes")? / 1e3)),
+        ("krcf at its defaults, shingle 8", krcf, String::new()),
+    ] {
+        println!("| {name} | {:.0} k | {:.1}x | {bytes} |", rate / 1e3, rate / krcf);
+    }
+    Ok(())
+}

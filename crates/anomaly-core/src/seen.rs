@@ -49,6 +49,9 @@ pub enum Order {
     /// Readings come in the order of their places, so that between two that came together none is missing.
     #[default]
     Kept,
+    /// Readings come in the order of their places, but each goes when it is done with: one that comes again may
+    /// come together with news, without those between them.
+    Gaps,
     /// Readings come as they please; a place is a name, and says about when.
     None,
 }
@@ -94,7 +97,7 @@ impl Seen {
         let places = positions.map(Position::place);
         self.last_write = match order {
             Order::Kept => places.take(1).collect(),
-            Order::None => places.collect(),
+            Order::Gaps | Order::None => places.collect(),
         };
     }
 
@@ -103,14 +106,16 @@ impl Seen {
         let (newest, first) = (self.newest()?, self.last_write.first()?);
         // The note says what was promised then.
         let order = match &self.noted_in {
-            Some(NotedIn { minute: Some(_), .. }) => Order::None,
+            Some(NotedIn { minute: Some(_), .. }) => Order::Gaps,
             Some(NotedIn { minute: None, .. }) => Order::Kept,
             None => order,
         };
         let mut runs = Runs::default();
         match order {
             Order::Kept => runs.push(first.clone(), newest.place()),
-            Order::None => self.last_write.iter().for_each(|place| runs.push(place.clone(), place.clone())),
+            Order::Gaps | Order::None => {
+                self.last_write.iter().for_each(|place| runs.push(place.clone(), place.clone()));
+            }
         }
         Some(Written { partition: &newest.partition, runs, noted_in: self.noted_in.as_ref() })
     }
@@ -125,7 +130,7 @@ impl Seen {
             Order::Kept => {
                 self.last_write.first().is_some_and(|first| (first..=&newest.place()).contains(&&place))
             }
-            Order::None => self.last_write.contains(&place),
+            Order::Gaps | Order::None => self.last_write.contains(&place),
         }
     }
 }
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn a_write_is_known_by_its_ends_or_one_by_one() {
         let positions = [at("p", 4, 0), at("p", 6, 0)];
-        for (order, between) in [(Order::Kept, true), (Order::None, false)] {
+        for (order, between) in [(Order::Kept, true), (Order::Gaps, false), (Order::None, false)] {
             let mut seen = seen(&positions);
             seen.write(order, positions.iter(), None);
             let wrote = |sequence| seen.wrote(order, &at("p", sequence, 0));

@@ -241,11 +241,9 @@ impl Source {
     /// what is not.
     pub fn order(&self) -> Order {
         match self.kind {
-            SourceKind::Kinesis
-            | SourceKind::SqsFifo
-            | SourceKind::Kafka
-            | SourceKind::Msk
-            | SourceKind::EventHubs => Order::Kept,
+            SourceKind::Kinesis | SourceKind::Kafka | SourceKind::Msk | SourceKind::EventHubs => Order::Kept,
+            // Messages are taken off the queue one by one.
+            SourceKind::SqsFifo => Order::Gaps,
             SourceKind::Sqs
             | SourceKind::Dynamodb
             | SourceKind::Sns

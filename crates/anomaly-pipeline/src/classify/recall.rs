@@ -149,7 +149,7 @@ impl<'j, J: Journal> Recall<'j, J> {
         };
         match self.order {
             Order::Kept => last_of(None),
-            Order::None => last_of(Some(self.places.iter().map(|(_, minute)| *minute).max()?)),
+            Order::Gaps | Order::None => last_of(Some(self.places.iter().map(|(_, minute)| *minute).max()?)),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'j, J: Journal> Recall<'j, J> {
             let (runs, lot) = match self.order {
                 // One by one, so that notes go on not to overlap.
                 Order::Kept => (self.runs(&places), 1),
-                Order::None => (self.each(&places), NOTE_RUNS_MAX),
+                Order::Gaps | Order::None => (self.each(&places), NOTE_RUNS_MAX),
             };
             for lot in runs.lots(lot) {
                 self.journal.note(&strand, &lot, now).await?;
@@ -199,7 +199,7 @@ impl<'j, J: Journal> Recall<'j, J> {
         runs
     }
 
-    /// What is read and written in order. Where the source keeps no order notes overlap, and all those of a minute
+    /// What is read and written in order. Where others may lie between readings that come together notes overlap, and all those of a minute
     /// of arrivals are looked through.
     fn strands(&self) -> Vec<(String, Vec<&Place>)> {
         if self.order == Order::Kept {

@@ -41,10 +41,14 @@ pub enum Port {
     Note,
     /// `Journal::get`.
     Get,
+    /// `Windows::load`.
+    LoadWindows,
+    /// `Windows::save`.
+    SaveWindow,
 }
 
 /// All of [`Port`].
-pub const PORTS: [Port; 16] = [
+pub const PORTS: [Port; 18] = [
     Port::Score,
     Port::Send,
     Port::Load,
@@ -61,6 +65,8 @@ pub const PORTS: [Port; 16] = [
     Port::Find,
     Port::Note,
     Port::Get,
+    Port::LoadWindows,
+    Port::SaveWindow,
 ];
 
 /// What befalls a call.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 /// The longest time between the arrivals of late readings that belong together, in milliseconds.
 const GAP_MS_MAX: i64 = 3_600_000;
 
-/// A reading in a message: which of the puts, and when and where it arrived, as the message says.
+/// A reading in a message: its number, and when and where it arrived, as the message says.
 #[derive(Clone, Debug)]
 pub(crate) struct Handed {
-    pub(crate) put: usize,
+    pub(crate) number: usize,
     pub(crate) partition: String,
     pub(crate) arrived_ms: i64,
 }
@@ -26,14 +26,14 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    pub(crate) fn holds(&self, put: usize) -> bool {
-        self.all.contains(&put)
+    pub(crate) fn holds(&self, number: usize) -> bool {
+        self.all.contains(&number)
     }
 
     /// The series' own state was written with what was new of `message`.
     pub(crate) fn wrote(&mut self, message: &[Handed]) {
         for reading in message {
-            if self.all.insert(reading.put) {
+            if self.all.insert(reading.number) {
                 self.in_time.push(reading.clone());
             }
         }
@@ -44,14 +44,15 @@ impl Course {
         let Some(newest) = self.in_time.last().cloned() else { return };
         // What arrived in another shard within the same millisecond may have come after it.
         let is_behind = |r: &&Handed| {
-            r.put < newest.put && (r.partition == newest.partition || r.arrived_ms < newest.arrived_ms)
+            r.number < newest.number && (r.partition == newest.partition || r.arrived_ms < newest.arrived_ms)
         };
-        let behind = message.iter().filter(is_behind).filter(|reading| !self.all.contains(&reading.put));
+        let behind = message.iter().filter(is_behind).filter(|reading| !self.all.contains(&reading.number));
         let behind: Vec<Handed> = behind.cloned().collect();
         let Some(first) = behind.first() else { return };
-        self.all.extend(behind.iter().map(|reading| reading.put));
+        self.all.extend(behind.iter().map(|reading| reading.number));
         let goes_on = |last: &&mut Vec<Handed>| {
-            last.last().is_some_and(|l| l.put < first.put && first.arrived_ms - l.arrived_ms <= GAP_MS_MAX)
+            last.last()
+                .is_some_and(|l| l.number < first.number && first.arrived_ms - l.arrived_ms <= GAP_MS_MAX)
         };
         match self.late.last_mut().filter(goes_on) {
             Some(last) => last.extend(behind),

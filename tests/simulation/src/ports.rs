@@ -12,11 +12,12 @@ use anomaly_core::message::Message;
 use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_core::wire::{Chunk, RejectV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, Timer,
-    TransitionKey,
+    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow,
+    Timer, TransitionKey, Windows,
 };
 
 use crate::chaos::{Plan, Port, Strike};
@@ -234,6 +235,23 @@ impl Journal for Ports {
         self.call(Port::Get, plan, None, move |world| {
             let note = |name| world.tables.journal.get(name).cloned().unwrap_or_default();
             Ok(names.iter().map(note).collect())
+        })
+        .await
+    }
+}
+
+impl Windows for Ports {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        let plan = self.plan(Port::LoadWindows, format_args!("{series:?}"));
+        let series = series.to_vec();
+        self.call(Port::LoadWindows, plan, None, move |world| world.tables.windows(&series)).await
+    }
+
+    async fn save(&self, series: &SeriesId, window: &Window, revision: Option<u64>) -> Result<Saved, Fault> {
+        let plan = self.plan(Port::SaveWindow, format_args!("{series} over {revision:?}"));
+        let (series, window) = (series.clone(), window.clone());
+        self.call(Port::SaveWindow, plan, None, move |world| {
+            Ok(world.tables.save_window(&series, &window, revision))
         })
         .await
     }

@@ -7,8 +7,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// How long a received message is hidden, in milliseconds: the template's `VisibilityTimeout`.
-const HIDDEN_MS: i64 = 180_000;
 /// How long a deduplication id is remembered, in milliseconds.
 const REMEMBERED_MS: i64 = 300_000;
 
@@ -19,6 +17,9 @@ pub(crate) struct Message {
     pub(crate) group: String,
     deduplication: String,
     pub(crate) body: String,
+    /// Rising within the queue.
+    pub(crate) sequence: String,
+    pub(crate) sent_ms: i64,
     receives: u32,
     visible_ms: i64,
     /// Whether it was in the dead-letter queue.
@@ -26,8 +27,11 @@ pub(crate) struct Message {
 }
 
 /// The queue.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fifo {
+    pub(crate) name: &'static str,
+    /// How long a received message is hidden, in milliseconds.
+    hidden_ms: i64,
     groups: BTreeMap<String, VecDeque<Message>>,
     remembered: BTreeMap<(String, String), i64>,
     dead: Vec<Message>,
@@ -41,24 +45,50 @@ pub(crate) struct Fifo {
 }
 
 impl Fifo {
-    pub(crate) fn send(&mut self, group: &str, deduplication: &str, body: &str, now_ms: i64) {
+    pub(crate) fn new(name: &'static str, hidden_ms: i64) -> Self {
+        Fifo {
+            name,
+            hidden_ms,
+            groups: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            dead: Vec::new(),
+            ids: 0,
+            given_up: 0,
+            given_up_bodies: Vec::new(),
+            deduplicated: 0,
+        }
+    }
+
+    /// The sequence number of the message, unless it was sent before.
+    pub(crate) fn send(
+        &mut self,
+        group: &str,
+        deduplication: &str,
+        body: &str,
+        now_ms: i64,
+    ) -> Option<String> {
         let key = (group.to_owned(), deduplication.to_owned());
         if self.remembered.get(&key).is_some_and(|sent| now_ms - sent < REMEMBERED_MS) {
             self.deduplicated += 1;
-            return;
+            return None;
         }
         self.remembered.insert(key, now_ms);
         self.ids += 1;
+        // 20 digits, as SQS gives them.
+        let sequence = (18_849_496_460_467_696_128_u128 + u128::from(self.ids) * 256).to_string();
         let message = Message {
             id: format!("m{}", self.ids),
             group: group.to_owned(),
             deduplication: deduplication.to_owned(),
             body: body.to_owned(),
+            sequence: sequence.clone(),
+            sent_ms: now_ms,
             receives: 0,
             visible_ms: now_ms,
             was_dead: false,
         };
         self.groups.entry(group.to_owned()).or_default().push_back(message);
+        Some(sequence)
     }
 
     /// The next messages of the groups that have none in flight, up to `most` of each.
@@ -88,7 +118,7 @@ impl Fifo {
             }
             let batch = messages.iter_mut().take(most).map(|message| {
                 message.receives += 1;
-                message.visible_ms = now_ms + HIDDEN_MS;
+                message.visible_ms = now_ms + self.hidden_ms;
                 message.clone()
             });
             let batch: Vec<Message> = batch.collect();
@@ -134,12 +164,13 @@ impl Fifo {
 }
 
 impl Message {
-    /// The message as it stands in an event.
-    pub(crate) fn json(&self) -> String {
-        let Message { id, group, deduplication, body, receives, .. } = self;
+    /// The message as it stands in an event of the queue `name`.
+    pub(crate) fn json(&self, name: &str) -> String {
+        let Message { id, group, deduplication, body, sequence, receives, .. } = self;
+        let sent = crate::scenario::EPOCH_MS + self.sent_ms;
         let body = serde_json::Value::from(body.as_str());
         format!(
-            r#"{{"messageId":"{id}","receiptHandle":"r","body":{body},"attributes":{{"ApproximateReceiveCount":"{receives}","MessageGroupId":"{group}","MessageDeduplicationId":"{deduplication}"}},"messageAttributes":{{}},"eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:123456789012:scored.fifo","awsRegion":"eu-west-1"}}"#
+            r#"{{"messageId":"{id}","receiptHandle":"r","body":{body},"attributes":{{"ApproximateReceiveCount":"{receives}","SentTimestamp":"{sent}","SequenceNumber":"{sequence}","MessageGroupId":"{group}","MessageDeduplicationId":"{deduplication}"}},"messageAttributes":{{}},"eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:123456789012:{name}","awsRegion":"eu-west-1"}}"#
         )
     }
 }

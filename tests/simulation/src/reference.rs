@@ -56,7 +56,7 @@ pub fn demands<'r>(rules: &[RuleSpec], readings: impl IntoIterator<Item = &'r Re
 }
 
 fn step(course: &mut Course, rule: &RuleSpec, reading: &Reading) -> Option<Demand> {
-    let (judged, at_ms) = (rule.number(reading), reading.at_ms);
+    let (judged, at_ms) = (rule.number(reading)?, reading.at_ms);
     let is_strange = judged > rule.threshold;
     let strange = remember(&mut course.strange, is_strange, rule.hold.1);
     if is_strange {

@@ -22,7 +22,6 @@ use crate::mapping::{Answer, Settled, Span};
 use crate::ports::{Ports, lock};
 use crate::queue::Message;
 use crate::scenario::Scenario;
-use crate::stream::Stream;
 use crate::trace::Trace;
 use crate::verdict;
 use crate::world::{Event, World, instant};
@@ -164,6 +163,7 @@ fn refused(error: String) -> Outcome {
 #[derive(Clone, Debug)]
 enum Source {
     Stream { shard: usize, span: Span },
+    Inbox(Vec<Message>),
     Queue(Vec<Message>),
     Outbox { shard: usize, span: Span },
     Sweep,
@@ -205,7 +205,7 @@ struct Setup {
 }
 
 /// A process of `invoke`, which takes one event after the other until it dies.
-type Container = Driver<Ports, Ports>;
+type Container = Driver<Ports, Ports, Ports>;
 
 struct Round {
     world: Arc<Mutex<World>>,
@@ -290,9 +290,10 @@ impl Round {
                 world.note(format_args!("a dead process' call takes effect"));
                 effect(&mut world);
             }
-            Event::Put(put) => self.put(put),
+            Event::Put(put) => lock(&self.world).take(put),
             Event::Reshard(how) => self.reshard(how),
             Event::PollStream(shard) => self.poll_stream(shard),
+            Event::PollInbox => self.poll_inbox(),
             Event::PollQueue => self.poll_queue(),
             Event::PollOutbox(shard) => self.poll_outbox(shard),
             Event::Sweep => self.sweep(),
@@ -313,17 +314,6 @@ impl Round {
         }
     }
 
-    fn put(&mut self, put: usize) {
-        let mut world = lock(&self.world);
-        let (key, now_ms) = (world.scenario.puts[put].key, world.now_ms);
-        let shard = world.stream.put(key, put, now_ms);
-        let sequence = world.stream.shards[shard].records.last().map(|record| record.sequence.clone());
-        world.places.insert((Stream::partition(shard), sequence.unwrap_or_default()), put);
-        world.note(format_args!("put {put} into shard {shard}"));
-        let soon = world.dice.i64(0..2_000);
-        world.after(soon, Event::PollStream(shard));
-    }
-
     fn reshard(&mut self, how: crate::scenario::Reshard) {
         let mut world = lock(&self.world);
         let world = &mut *world;
@@ -342,24 +332,40 @@ impl Round {
         let event = world.stream.event(shard, span, &world.scenario.puts);
         world.note(format_args!("invoke gets {}..{} of shard {shard}", span.start, span.end));
         drop(world);
+        self.invoke(Source::Stream { shard, span }, event);
+    }
+
+    /// Hands `event` to a container of `invoke`.
+    fn invoke(&mut self, source: Source, event: String) {
         let setup = Arc::clone(&self.setup);
         let container = self.container();
         let driver = Arc::clone(&container);
         let ports = container.timer().clone();
-        self.start_in(
-            Some(container),
-            ports,
-            Source::Stream { shard, span },
-            INVOKE_MS,
-            |ports, now_ms| async move {
-                let turn = driver.turn(Duration::from_millis(INVOKE_MS.unsigned_abs() - RESERVE_MS));
-                let now = instant(now_ms);
-                match lambda_invoke::handle(&turn, &ports, &setup.intake, &event, now).await? {
-                    Reply::Items(response) => Ok(response),
-                    other => Err(EventError::WholeBatch { why: format!("no stream reads {other:?}") }),
-                }
-            },
-        );
+        self.start_in(Some(container), ports, source, INVOKE_MS, |ports, now_ms| async move {
+            let turn = driver.turn(Duration::from_millis(INVOKE_MS.unsigned_abs() - RESERVE_MS));
+            let now = instant(now_ms);
+            match lambda_invoke::handle(&turn, &ports, &setup.intake, &event, now).await? {
+                Reply::Items(response) => Ok(response),
+                other => Err(EventError::WholeBatch { why: format!("no mapping reads {other:?}") }),
+            }
+        });
+    }
+
+    fn poll_inbox(&mut self) {
+        let batches = {
+            let mut world = lock(&self.world);
+            let (now_ms, most) = (world.now_ms, world.scenario.batch);
+            let batches = world.inbox.receive(now_ms, most, u32::MAX, false);
+            mix(&mut world, batches, most)
+        };
+        for messages in batches {
+            let event = {
+                let mut world = lock(&self.world);
+                world.note(format_args!("invoke gets {:?}", ids(&messages)));
+                event_of(world.inbox.name, &messages)
+            };
+            self.invoke(Source::Inbox(messages), event);
+        }
     }
 
     fn poll_queue(&mut self) {
@@ -373,15 +379,13 @@ impl Round {
                 let later = world.dice.i64(60_000..3_600_000);
                 world.after(later, Event::Redrive);
             }
-            mix(&mut world, batches)
+            mix(&mut world, batches, most)
         };
         for messages in batches {
-            let bodies: Vec<String> = messages.iter().map(Message::json).collect();
-            let event = format!(r#"{{"Records":[{}]}}"#, bodies.join(","));
-            let ids: Vec<&str> = messages.iter().map(|m| m.id.as_str()).collect();
+            let event = event_of(lock(&self.world).queue.name, &messages);
             {
                 let mut world = lock(&self.world);
-                world.note(format_args!("classify gets {ids:?}"));
+                world.note(format_args!("classify gets {:?}", ids(&messages)));
                 messages.iter().for_each(|message| world.hand(self.started + 1, message));
             }
             let setup = Arc::clone(&self.setup);
@@ -440,8 +444,12 @@ impl Round {
     fn container(&mut self) -> Arc<Container> {
         self.idle.pop().unwrap_or_else(|| {
             let ports = Ports::new(&self.world);
-            let seed = lock(&self.world).dice.u64(..);
-            Arc::new(Driver::new(Some(ports.clone()), ports, self.setup.limits, seed))
+            let (seed, shingle) = {
+                let mut world = lock(&self.world);
+                (world.dice.u64(..), world.scenario.shingle)
+            };
+            let driver = Driver::new(Some(ports.clone()), ports.clone(), self.setup.limits, seed);
+            Arc::new(driver.with_windows(ports, shingle))
         })
     }
 
@@ -502,6 +510,7 @@ impl Round {
         };
         match source {
             Source::Stream { shard, span } => settle_stream(&mut world, shard, span, answer),
+            Source::Inbox(messages) => settle_inbox(&mut world, id, &messages, answer),
             Source::Queue(messages) => settle_queue(&mut world, id, &messages, answer),
             Source::Outbox { shard, span } => settle_outbox(&mut world, shard, span, answer),
             Source::Sweep | Source::Flush => {}
@@ -545,10 +554,9 @@ async fn publish(ports: Ports, event: String, now_ms: i64) -> Result<BatchRespon
 }
 
 /// A batch may hold messages of several groups.
-fn mix(world: &mut World, batches: Vec<Vec<Message>>) -> Vec<Vec<Message>> {
+fn mix(world: &mut World, batches: Vec<Vec<Message>>, most: usize) -> Vec<Vec<Message>> {
     let mut mixed: Vec<Vec<Message>> = Vec::new();
     for batch in batches {
-        let most = world.scenario.messages;
         match mixed.last_mut() {
             Some(last) if last.len() + batch.len() <= most && world.dice.bool() => last.extend(batch),
             _ => mixed.push(batch),
@@ -599,12 +607,40 @@ fn settle_outbox(world: &mut World, shard: usize, span: Span, answer: Option<Bat
     world.after(settled.wait_ms, Event::PollOutbox(shard));
 }
 
-fn settle_queue(world: &mut World, id: u64, messages: &[Message], answer: Option<BatchResponse>) {
-    let failed: Option<Vec<String>> = answer.map(|a| a.failures.into_iter().map(|f| f.id).collect());
-    for message in messages {
-        if failed.as_ref().is_none_or(|failed| failed.contains(&message.id)) {
-            continue;
+fn ids(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.id.as_str()).collect()
+}
+
+/// The event in which Lambda hands over `messages` of the queue `name`.
+fn event_of(name: &str, messages: &[Message]) -> String {
+    let bodies: Vec<String> = messages.iter().map(|message| message.json(name)).collect();
+    format!(r#"{{"Records":[{}]}}"#, bodies.join(","))
+}
+
+/// Those of `messages` that `answer` does not name: the mapping takes them off the queue.
+fn done(messages: &[Message], answer: Option<BatchResponse>) -> Vec<&Message> {
+    let Some(answer) = answer else { return Vec::new() };
+    let is_done = |message: &&Message| !answer.failures.iter().any(|failure| failure.id == message.id);
+    messages.iter().filter(is_done).collect()
+}
+
+fn settle_inbox(world: &mut World, id: u64, messages: &[Message], answer: Option<BatchResponse>) {
+    for message in done(messages, answer) {
+        let partition = format!("{}/{}", world.inbox.name, message.group);
+        world.check_handed_on(partition, message.sequence.clone());
+        match world.plan(id, Port::Delete, format_args!("{}", message.id)).strike {
+            None | Some(Strike::Slow) => world.inbox.delete(message),
+            // It comes again.
+            Some(_) => {}
         }
+    }
+    let next_ms = world.inbox.next_visible_ms(world.now_ms).unwrap_or(world.now_ms);
+    world.at(next_ms, Event::PollInbox);
+    world.after(1, Event::PollInbox);
+}
+
+fn settle_queue(world: &mut World, id: u64, messages: &[Message], answer: Option<BatchResponse>) {
+    for message in done(messages, answer) {
         world.check_deleted(message);
         match world.plan(id, Port::Delete, format_args!("{}", message.id)).strike {
             None | Some(Strike::Slow) => world.queue.delete(message),

@@ -18,11 +18,18 @@ pub struct Reading {
     pub at_ms: i64,
     /// The features `v`, `u` and `n`; `n` differs from reading to reading.
     pub features: [f64; 3],
+    /// What the endpoint says of it and the readings before it; `None` where those are too few.
+    pub score: Option<f64>,
 }
 
-/// What the endpoint says of a row: `n` makes each score differ, so that one beside the wrong row is noticed.
+/// The features of a reading.
+pub(crate) const WIDTH: usize = 3;
+
+/// What the endpoint says of a row, which is one reading or several: the last one's `v`. Each `n` makes the score
+/// differ, so that one beside the wrong row, and a row of the wrong readings, is noticed.
 pub fn score(row: &[f64]) -> f64 {
-    row.iter().take(1).sum::<f64>() + row.iter().skip(2).sum::<f64>() / 1e6
+    let of_all: f64 = row.chunks(WIDTH).zip(1..).map(|(reading, place)| reading[2] * f64::from(place)).sum();
+    row[row.len() - WIDTH] + of_all / 1e6
 }
 
 /// A row of this `v` is refused by the endpoint …
@@ -59,12 +66,12 @@ pub struct RuleSpec {
 }
 
 impl RuleSpec {
-    /// What the rule judges of `reading`.
-    pub fn number(&self, reading: &Reading) -> f64 {
+    /// What the rule judges of `reading`, if there is such a number.
+    pub fn number(&self, reading: &Reading) -> Option<f64> {
         match self.on {
-            On::Score => score(&reading.features),
-            On::U => reading.features[1],
-            On::N => reading.features[2],
+            On::Score => reading.score,
+            On::U => Some(reading.features[1]),
+            On::N => Some(reading.features[2]),
         }
     }
 
@@ -83,7 +90,7 @@ impl RuleSpec {
     }
 }
 
-/// What a record is.
+/// What a record is, or one of those it holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Truth {
     /// A reading.
@@ -91,6 +98,9 @@ pub enum Truth {
     /// At fault, for the reason of this name.
     Fault(&'static str),
 }
+
+/// The most readings in a record.
+const READINGS_MAX: usize = 4;
 
 /// A record that a producer puts into the stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,8 +111,13 @@ pub struct Put {
     pub key: u64,
     /// The record.
     pub bytes: Vec<u8>,
-    /// What it is.
-    pub truth: Truth,
+    /// What it holds, in order.
+    pub truths: Vec<Truth>,
+}
+
+/// The number of the reading at place `sub` of the record `put`, among all that can be.
+pub(crate) fn number(put: usize, sub: u32) -> usize {
+    put * READINGS_MAX + sub as usize
 }
 
 /// A change of the shards.
@@ -156,6 +171,10 @@ pub struct Scenario {
     pub config: Config,
     /// Its rules, for the reference model.
     pub rules: Vec<RuleSpec>,
+    /// Whether records come through a FIFO queue, and not a stream.
+    pub is_queue: bool,
+    /// Readings a row of the endpoint.
+    pub shingle: usize,
     /// Whether readings are judged in the order of their times, not of their coming.
     pub is_by_event_time: bool,
     /// The records, in order.
@@ -197,11 +216,13 @@ impl Scenario {
     pub fn new(seed: u64, ports: usize, puts_max: usize) -> Result<Self, String> {
         let mut rng = Rng::with_seed(seed ^ 0x5ce0_a210);
         let rules = rules(&mut rng);
-        let mut puts = puts(&mut rng);
+        let shingle = *pick(&mut rng, &[1, 1, 2, 3]);
+        let is_queue = rng.u8(..) < 64;
+        let mut puts = puts(&mut rng, shingle);
         puts.truncate(puts_max);
         let last_ms = puts.last().map_or(0, |put| put.at_ms);
         let well_from_ms = last_ms + rng.i64(1_000..600_000);
-        let changes = *pick(&mut rng, &[0, 0, 1, 3]);
+        let changes = if is_queue { 0 } else { *pick(&mut rng, &[0, 0, 1, 3]) };
         let reshards = (0..changes).map(|_| (rng.i64(0..last_ms.max(1)), reshard(&mut rng))).collect();
         let spells = (0..rng.usize(0..4)).map(|_| spell(&mut rng, well_from_ms)).collect();
         let level = *pick(&mut rng, &[0.0, 0.005, 0.02, 0.08, 0.2]);
@@ -211,18 +232,22 @@ impl Scenario {
         let has_dead_letters = !is_by_event_time && rng.bool();
         let event_time = if is_by_event_time { EVENT_TIME } else { "" };
         let text: String = rules.iter().map(RuleSpec::toml).collect();
-        let text = [INPUT, event_time, &text].concat();
+        let source = if is_queue { "[source]\nkind = \"sqs-fifo\"\n" } else { "" };
+        let text = format!("{INPUT}shingle = {shingle}\n{event_time}{source}{text}");
         let config = Config::from_toml(&text).map_err(|error| error.to_string())?;
         Ok(Scenario {
             config,
             rules,
+            is_queue,
+            shingle,
             is_by_event_time,
             puts,
             shards: rng.usize(1..4),
             reshards,
             spells,
             rates,
-            batch: *pick(&mut rng, &[1, 3, 10, 50]),
+            // A batch of a FIFO queue has ten messages at most.
+            batch: *pick(&mut rng, if is_queue { &[1, 3, 10] } else { &[1, 3, 10, 50] }),
             messages: if has_dead_letters { 1 } else { *pick(&mut rng, &[1, 4, 10]) },
             transitions: *pick(&mut rng, &[1, 5, 25]),
             rows_max: *pick(&mut rng, &[1, 4, 500]),
@@ -235,7 +260,14 @@ impl Scenario {
     }
 }
 
-const INPUT: &str = "[input]\nseries = \"/s\"\ntime = \"/t\"\nfeatures = [\"/v\", \"/u\", \"/n\"]\nrecord_bytes_max = 300\n\
+impl Scenario {
+    /// What the reading of this number is.
+    pub(crate) fn truth(&self, number: usize) -> Option<&Truth> {
+        self.puts.get(number / READINGS_MAX)?.truths.get(number % READINGS_MAX)
+    }
+}
+
+const INPUT: &str = "[input]\nseries = \"/s\"\ntime = \"/t\"\nfeatures = [\"/v\", \"/u\", \"/n\"]\nrecord_bytes_max = 600\n\
                      [model]\nkind = \"endpoint\"\nendpoint = \"e\"\n";
 
 /// Whatever fails and dawdles, no reading is late by more than this, nor further behind another than that: the
@@ -301,32 +333,79 @@ struct Producer {
     /// Anomalous readings to come, by feature.
     strange: [u32; 2],
     last: Option<Put>,
+    /// The features of what the endpoint was to be asked of, one reading after the other.
+    past: Vec<f64>,
 }
 
-fn puts(rng: &mut Rng) -> Vec<Put> {
-    let mut producers: Vec<Producer> = (0..rng.usize(1..7))
-        .map(|i| Producer { series: format!("s{i}"), key: rng.u64(..), strange: [0; 2], last: None })
-        .collect();
+fn puts(rng: &mut Rng, shingle: usize) -> Vec<Put> {
+    let count = rng.usize(1..7);
+    let producer = |i| {
+        let (series, key) = (format!("s{i}"), rng.u64(..));
+        Producer { series, key, strange: [0; 2], last: None, past: Vec::new() }
+    };
+    let mut producers: Vec<Producer> = (0..count).map(producer).collect();
+    let readings_max = *pick(rng, &[1, 1, READINGS_MAX]);
     let faults = *pick(rng, &[0.0, 0.05, 0.3]);
     let pace_ms = *pick(rng, &[5, 400, 4000]);
     let (mut puts, mut now_ms) = (Vec::new(), 0);
-    for n in 0..*pick(rng, &[5, 20, 60, 60, 150]) {
+    for n in 0..*pick(rng, &[5, 20, 60, 60, 150_usize]) {
         now_ms += if rng.u8(..) < 200 { rng.i64(0..=pace_ms) } else { rng.i64(0..=pace_ms * 20) };
         let which = rng.usize(0..producers.len());
-        let put = put(rng, &mut producers[which], n, now_ms, faults);
-        producers[which].last = Some(put.clone());
+        let producer = &mut producers[which];
+        let mut put = put(rng, producer, n, now_ms, faults, readings_max);
+        producer.last = Some(put.clone());
+        put.truths.iter_mut().for_each(|truth| producer.score(truth, shingle));
         puts.push(put);
     }
     puts
 }
 
-fn put(rng: &mut Rng, producer: &mut Producer, n: u32, at_ms: i64, faults: f64) -> Put {
+impl Producer {
+    /// What the endpoint says of `truth`, which is known once it is known what came before.
+    fn score(&mut self, truth: &mut Truth, shingle: usize) {
+        let Truth::Reading(reading) = truth else { return };
+        self.past.extend(reading.features);
+        let Some(first) = self.past.len().checked_sub(shingle * WIDTH) else { return };
+        let [v, ..] = reading.features;
+        if v == REFUSED || v == UNSCORED {
+            *truth = Truth::Fault("refused");
+        } else {
+            reading.score = Some(score(&self.past[first..]));
+        }
+    }
+}
+
+fn put(
+    rng: &mut Rng,
+    producer: &mut Producer,
+    n: usize,
+    at_ms: i64,
+    faults: f64,
+    readings_max: usize,
+) -> Put {
     if let Some(last) = producer.last.as_ref().filter(|_| rng.f64() < 0.03) {
         // A producer that did not hear the stream's answer puts its record again.
         return Put { at_ms, ..last.clone() };
     }
+    let count = rng.usize(1..=readings_max);
+    let (mut texts, mut truths) = (Vec::new(), Vec::new());
+    for sub in 0..count {
+        let reading = reading(rng, producer, number(n, 0) + sub, at_ms);
+        let text = json(&reading);
+        let (text, truth) = match rng.f64() < faults {
+            true => spoil(rng, &text, reading, count == 1),
+            false => (text, Truth::Reading(reading)),
+        };
+        texts.push(text);
+        truths.push(truth);
+    }
+    let text = if count == 1 { texts.remove(0) } else { format!("[{}]", texts.join(",")) };
+    Put { at_ms, key: producer.key, bytes: text.into_bytes(), truths }
+}
+
+fn reading(rng: &mut Rng, producer: &mut Producer, n: usize, at_ms: i64) -> Reading {
     // Now and then out of order.
-    let event_ms = EPOCH_MS + at_ms - if rng.u8(..) < 20 { rng.i64(0..30_000) } else { 0 };
+    let at_ms = EPOCH_MS + at_ms - if rng.u8(..) < 20 { rng.i64(0..30_000) } else { 0 };
     for strange in &mut producer.strange {
         *strange = if rng.u8(..) < 25 { rng.u32(1..7) } else { strange.saturating_sub(1) };
     }
@@ -334,30 +413,38 @@ fn put(rng: &mut Rng, producer: &mut Producer, n: u32, at_ms: i64, faults: f64) 
         let share = if strange > 0 { rng.f64() * 2.0 + 1.01 } else { rng.f64() * 0.99 };
         (threshold * share * 100.0).floor() / 100.0
     };
-    let features = [value(producer.strange[0], 10.0), value(producer.strange[1], 50.0), f64::from(n)];
-    let reading = Reading { series: producer.series.clone(), at_ms: event_ms, features };
-    let text = json(&reading);
-    let (text, truth) = if rng.f64() < faults { spoil(rng, &text) } else { (text, Truth::Reading(reading)) };
-    Put { at_ms, key: producer.key, bytes: text.into_bytes(), truth }
+    let features = [value(producer.strange[0], 10.0), value(producer.strange[1], 50.0), n as f64];
+    Reading { series: producer.series.clone(), at_ms, features, score: None }
 }
 
-fn json(Reading { series, at_ms, features: [v, u, n] }: &Reading) -> String {
+fn json(Reading { series, at_ms, features: [v, u, n], .. }: &Reading) -> String {
     format!(r#"{{"s":"{series}","t":{at_ms},"v":{v:?},"u":{u:?},"n":{n:?}}}"#)
 }
 
-/// A record at fault, and the reason's name.
-fn spoil(rng: &mut Rng, text: &str) -> (String, Truth) {
-    let spoiled = [
-        (text[..text.len() - 3].to_owned(), "json"),
-        (text.replace("\"v\":", "\"w\":"), "missing"),
-        (text.replace("\"v\":", "\"v\":\"x\",\"w\":"), "not-a-number"),
-        (text.replace("\"v\":", "\"v\":NaN,\"w\":"), "not-finite"),
-        (text.replace("\"t\":", "\"t\":\"soon\",\"w\":"), "time"),
-        (text.replace("\"s\":\"", "\"s\":\"\",\"w\":\""), "series"),
-        (text.replace("\"v\":", &format!("\"v\":{REFUSED},\"w\":")), "refused"),
-        (text.replace("\"v\":", &format!("\"v\":{UNSCORED},\"w\":")), "refused"),
-        (text.replace("\"s\":", &format!("\"w\":\"{}\",\"s\":", "x".repeat(300))), "too-large"),
+/// A reading at fault, and the reason's name; or one that only the endpoint may find so. One that `is_alone` in
+/// its record may be at fault in ways that would take others with it.
+fn spoil(rng: &mut Rng, text: &str, reading: Reading, is_alone: bool) -> (String, Truth) {
+    let strange = |v: f64| {
+        let [_, u, n] = reading.features;
+        let reading = Reading { features: [v, u, n], ..reading.clone() };
+        (json(&reading), Truth::Reading(reading))
+    };
+    let fault = |text: String, reason| (text, Truth::Fault(reason));
+    let mut spoiled = vec![
+        fault(text.replace("\"v\":", "\"w\":"), "missing"),
+        fault(text.replace("\"v\":", "\"v\":\"x\",\"w\":"), "not-a-number"),
+        fault(text.replace("\"v\":", "\"v\":NaN,\"w\":"), "not-finite"),
+        fault(text.replace("\"t\":", "\"t\":\"soon\",\"w\":"), "time"),
+        fault(text.replace("\"s\":\"", "\"s\":\"\",\"w\":\""), "series"),
+        strange(REFUSED),
+        strange(UNSCORED),
     ];
-    let (text, reason) = pick(rng, &spoiled).clone();
-    (text, Truth::Fault(reason))
+    if is_alone {
+        spoiled.push(fault(text[..text.len() - 3].to_owned(), "json"));
+        spoiled.push(fault(
+            text.replace("\"s\":", &format!("\"w\":\"{}\",\"s\":", "x".repeat(600))),
+            "too-large",
+        ));
+    }
+    pick(rng, &spoiled).clone()
 }

@@ -8,8 +8,10 @@ use anomaly_core::event_time::Hold;
 use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_core::wire::RejectV1;
-use anomaly_pipeline::ports::{Claim, Saved, TransitionKey};
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::{Claim, Saved, StoredWindow, TransitionKey};
 
 use crate::mapping::{Cursor, Span};
 
@@ -49,6 +51,8 @@ pub(crate) struct Tables {
     pub(crate) rejects: BTreeMap<(String, String, u32), RejectV1>,
     /// By strand and last place.
     pub(crate) journal: BTreeMap<(String, Place), Runs>,
+    /// The last readings of the series, by series.
+    windows: BTreeMap<SeriesId, (Vec<u8>, u64)>,
     pub(crate) shards: Vec<Shard>,
     /// Whether the mapping's filter lets only new rows through.
     is_filtered: bool,
@@ -63,6 +67,7 @@ impl Tables {
             outbox: BTreeMap::new(),
             rejects: BTreeMap::new(),
             journal: BTreeMap::new(),
+            windows: BTreeMap::new(),
             shards: vec![Shard::default(); OUTBOX_SHARDS],
             is_filtered,
             conflicts: 0,
@@ -88,6 +93,24 @@ impl Tables {
             found.extend(runs.clone());
         }
         found
+    }
+
+    /// The windows of `series`, in order.
+    pub(crate) fn windows(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        let stored = |(bytes, revision): &(Vec<u8>, u64)| {
+            let window = Window::decode(bytes).ok_or_else(|| Fault::permanent("read a window", "damaged"))?;
+            Ok(StoredWindow { window, revision: *revision })
+        };
+        series.iter().map(|name| self.windows.get(name).map(stored).transpose()).collect()
+    }
+
+    /// Writes a window, unless somebody else did.
+    pub(crate) fn save_window(&mut self, series: &SeriesId, window: &Window, revision: Option<u64>) -> Saved {
+        if self.windows.get(series).map(|(_, stored)| *stored) != revision {
+            return Saved::Conflict;
+        }
+        self.windows.insert(series.clone(), (window.encode(), revision.map_or(1, |r| r + 1)));
+        Saved::Written
     }
 
     /// Writes state and transitions, all or nothing.

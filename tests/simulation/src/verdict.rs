@@ -13,7 +13,7 @@ use anomaly_pipeline::ports::TransitionKey;
 
 use crate::course::{Course, Handed};
 use crate::reference::{Demand, demands};
-use crate::scenario::{self, Truth, score};
+use crate::scenario::{self, Truth};
 use crate::world::{World, counting};
 
 /// Every promise that does not hold.
@@ -36,7 +36,7 @@ fn rejects(world: &World, problems: &mut Vec<String>) {
     let mut kept = world.tables.rejects.clone();
     let by = Versions::of(&world.scenario.config);
     for (position, truth) in world.truths() {
-        let place = (position.partition.to_string(), position.sequence.as_str().to_owned(), 0);
+        let place = (position.partition.to_string(), position.sequence.as_str().to_owned(), position.sub);
         let found = kept.remove(&place);
         if let Some(reject) = &found
             && reject.by.as_ref() != Some(&by.by(&reject.reject))
@@ -84,10 +84,9 @@ fn states(world: &World, policy: &Policy, problems: &mut Vec<String>) {
 }
 
 fn is_late(world: &World, series: &SeriesId, position: &Position) -> bool {
-    let place = (position.partition.to_string(), position.sequence.as_str().to_owned());
-    let put = world.places.get(&place);
+    let number = world.number_at(position);
     let late = world.courses.get(series).into_iter().flat_map(|course| course.late.iter().flatten());
-    put.is_some_and(|put| late.into_iter().any(|reading| reading.put == *put))
+    number.is_some_and(|number| late.into_iter().any(|reading| reading.number == number))
 }
 
 /// Every reading was judged once, in time or late: a rule counts them.
@@ -113,26 +112,26 @@ fn judged(world: &World, problems: &mut Vec<String>) {
 
 /// Only what was in the dead-letter queue is late; everything else was judged in the order of the stream.
 fn lateness(world: &World, problems: &mut Vec<String>) {
-    let dead = world.dead_puts();
+    let dead = world.dead();
     for (series, course) in &world.courses {
         // Two shards promise no order among readings that arrived within a millisecond.
         let is_in_order = |a: &Handed, b: &Handed| {
-            a.put < b.put || (a.partition != b.partition && a.arrived_ms == b.arrived_ms)
+            a.number < b.number || (a.partition != b.partition && a.arrived_ms == b.arrived_ms)
         };
         if !course.in_time.is_sorted_by(is_in_order) {
             problems.push(format!("readings of {series} were judged out of order: {:?}", course.in_time));
         }
-        for reading in course.late.iter().flatten().filter(|reading| !dead.contains(&reading.put)) {
+        for reading in course.late.iter().flatten().filter(|reading| !dead.contains(&reading.number)) {
             problems.push(format!("a reading of {series} was late, and never a dead letter: {reading:?}"));
         }
     }
 }
 
 fn scored(reading: &scenario::Reading, position: Position) -> Option<Scored> {
-    let scenario::Reading { series, at_ms, features } = reading;
+    let scenario::Reading { series, at_ms, features, score } = reading;
     let (series, at) = (SeriesId::new(series).ok()?, Timestamp::from_ms(*at_ms)?);
     let reading = Reading { series, at, features: features.to_vec(), filled: Vec::new(), position };
-    Some(Scored { score: Some(score(features)), reading })
+    Some(Scored { score: *score, reading })
 }
 
 /// People were told of all that the reference model demands, and of nothing else.
@@ -172,10 +171,7 @@ fn is_of_one_alert(one: &Demand, other: &Demand) -> bool {
 /// What the reference model says of the readings as they came: those in time, and those that came late together,
 /// each for themselves. With each demand: whether it is of late ones.
 fn demanded(world: &World) -> Vec<(Demand, bool)> {
-    let reading = |handed: &Handed| match &world.scenario.puts[handed.put].truth {
-        Truth::Reading(reading) => Some(reading),
-        Truth::Fault(_) => None,
-    };
+    let reading = |handed: &Handed| world.reading(handed.number);
     let rules = &world.scenario.rules;
     let mut demanded = Vec::new();
     for course in world.courses.values() {

@@ -18,7 +18,9 @@ use fastrand::Rng;
 use crate::chaos::{Chaos, Plan, Port, Spared, Strike};
 use crate::course::{Course, Handed};
 use crate::queue::{Fifo, Message as Queued};
-use crate::scenario::{COUNT, EPOCH_MS, Mood, REFUSED, Reshard, Scenario, Truth, UNSCORED, score};
+use crate::scenario::{
+    self, COUNT, EPOCH_MS, Mood, REFUSED, Reshard, Scenario, Truth, UNSCORED, WIDTH, number, score,
+};
 use crate::stream::Stream;
 use crate::tables::{OUTBOX_SHARDS, Tables};
 use crate::trace::Trace;
@@ -35,7 +37,9 @@ pub(crate) enum Event {
     Reshard(Reshard),
     /// The mapping asks a shard of the stream for records.
     PollStream(usize),
-    /// The mapping asks the queue for messages.
+    /// The mapping asks the queue that is the source for messages.
+    PollInbox,
+    /// The mapping asks the queue of chunks for messages.
     PollQueue,
     /// The mapping asks a shard of the outbox's stream for changes.
     PollOutbox(usize),
@@ -56,6 +60,20 @@ pub(crate) struct Invocation {
     unmarked: Option<TransitionKey>,
 }
 
+/// A record that the source took.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) put: usize,
+    pub(crate) partition: String,
+    pub(crate) sequence: String,
+    pub(crate) arrived_ms: i64,
+}
+
+/// How long a message of the queue of chunks is hidden, in milliseconds: the template's `VisibilityTimeout`.
+const QUEUE_HIDDEN_MS: i64 = 180_000;
+/// The same of the queue that is the source.
+const INBOX_HIDDEN_MS: i64 = 361_000;
+
 /// A message that people received.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
@@ -74,6 +92,9 @@ pub(crate) struct World {
     pub(crate) chaos: Chaos,
     pub(crate) trace: Trace,
     pub(crate) stream: Stream,
+    /// The queue that is the source, if the stream is none.
+    pub(crate) inbox: Fifo,
+    /// The queue of chunks.
     pub(crate) queue: Fifo,
     pub(crate) tables: Tables,
     pub(crate) deliveries: Vec<Delivery>,
@@ -89,10 +110,12 @@ pub(crate) struct World {
     pub(crate) handed: BTreeMap<u64, BTreeMap<SeriesId, Vec<Handed>>>,
     /// How the readings of each series were judged.
     pub(crate) courses: BTreeMap<SeriesId, Course>,
-    /// Which put is where in the stream.
-    pub(crate) places: BTreeMap<(String, String), usize>,
-    /// Records that were handed on to the queue: shard and sequence number.
-    pub(crate) handed_on: BTreeSet<(String, String)>,
+    /// What the source took, in its order.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// Which put is where in the source: partition and sequence number.
+    places: BTreeMap<(String, String), usize>,
+    /// What was handed on to the queue: partition, sequence number, place in the record.
+    handed_on: BTreeSet<(String, String, u32)>,
     /// What was promised and does not hold.
     pub(crate) problems: Vec<String>,
 }
@@ -109,7 +132,8 @@ impl World {
             chaos,
             trace: Trace::new(keeps_lines),
             stream,
-            queue: Fifo::default(),
+            inbox: Fifo::new("readings.fifo", INBOX_HIDDEN_MS),
+            queue: Fifo::new("scored.fifo", QUEUE_HIDDEN_MS),
             tables: Tables::new(dice.bool()),
             deliveries: Vec::new(),
             invocations: BTreeMap::new(),
@@ -119,6 +143,7 @@ impl World {
             handed_on: BTreeSet::new(),
             handed: BTreeMap::new(),
             courses: BTreeMap::new(),
+            arrivals: Vec::new(),
             places: BTreeMap::new(),
             problems: Vec::new(),
             scenario,
@@ -215,12 +240,13 @@ impl World {
             Some(Mood::Small) if rows.len() > 2 => return Err(Fault::refused(OPERATION, "413")),
             Some(Mood::Small) => {}
         }
-        let is_refused = |row: &Vec<f64>| row.first() == Some(&REFUSED);
+        let v = |row: &Vec<f64>| row[row.len() - WIDTH];
+        let is_refused = |row: &Vec<f64>| v(row) == REFUSED;
         if rows.iter().any(is_refused) {
             return Err(Fault::refused(OPERATION, "400"));
         }
         for (row, score) in rows.iter().zip(&mut scores) {
-            if row.first() == Some(&UNSCORED) {
+            if v(row) == UNSCORED {
                 *score = f64::NAN;
             }
         }
@@ -229,12 +255,15 @@ impl World {
 
     /// The queue takes a chunk.
     pub(crate) fn send(&mut self, group: &str, deduplication: &str, body: &str) {
-        self.queue.send(group, deduplication, body, self.now_ms);
+        let _ = self.queue.send(group, deduplication, body, self.now_ms);
         match wire::read::<ChunkV1>(body) {
             Ok(ChunkV1 { partition, rows, rejects, .. }) => {
-                let rows = rows.into_iter().map(|row| row.sequence);
-                let places = rows.chain(rejects.into_iter().map(|reject| reject.sequence));
-                self.handed_on.extend(places.map(|s| (partition.to_string(), s.as_str().to_owned())));
+                let rows = rows.into_iter().map(|row| (row.sequence, row.sub));
+                let places = rows.chain(rejects.into_iter().map(|reject| (reject.sequence, reject.sub)));
+                let place = |(sequence, sub): (Sequence, u32)| {
+                    (partition.to_string(), sequence.as_str().to_owned(), sub)
+                };
+                self.handed_on.extend(places.map(place));
             }
             Err(error) => self.problem(format!("a chunk that cannot be read: {error}")),
         }
@@ -289,32 +318,64 @@ impl World {
         }
     }
 
+    /// The source takes the record `put`.
+    pub(crate) fn take(&mut self, put: usize) {
+        let key = self.scenario.puts[put].key;
+        let (partition, sequence) = if self.scenario.is_queue {
+            let (group, text) = (format!("g{}", key % 3), self.scenario.puts[put].bytes.clone());
+            let body = String::from_utf8_lossy(&text);
+            let sequence = self.inbox.send(&group, &format!("d{put}"), &body, self.now_ms);
+            (format!("{}/{group}", self.inbox.name), sequence.unwrap_or_default())
+        } else {
+            let shard = self.stream.put(key, put, self.now_ms);
+            let sequence = self.stream.shards[shard].records.last().map(|record| record.sequence.clone());
+            let soon = self.dice.i64(0..2_000);
+            self.after(soon, Event::PollStream(shard));
+            (Stream::partition(shard), sequence.unwrap_or_default())
+        };
+        self.note(format_args!("put {put} into {partition}"));
+        self.places.insert((partition.clone(), sequence.clone()), put);
+        let soon = self.dice.i64(0..2_000);
+        if self.scenario.is_queue {
+            self.after(soon, Event::PollInbox);
+        }
+        let arrived_ms = EPOCH_MS + self.now_ms;
+        self.arrivals.push(Arrival { put, partition, sequence, arrived_ms });
+    }
+
     /// Records of the stream that the mapping passes for ever must have been handed on.
     pub(crate) fn check_passed(&mut self, shard: usize, from: usize, to: usize) {
-        let partition = Stream::partition(shard);
         for index in from..to {
             let sequence = self.stream.shards[shard].records[index].sequence.clone();
-            if !self.handed_on.contains(&(partition.clone(), sequence.clone())) {
-                self.problem(format!(
-                    "the checkpoint passed {partition} {sequence}, which was not handed on"
-                ));
+            self.check_handed_on(Stream::partition(shard), sequence);
+        }
+    }
+
+    /// All that is in a record that never comes again must have been handed on.
+    pub(crate) fn check_handed_on(&mut self, partition: String, sequence: String) {
+        let put = self.places.get(&(partition.clone(), sequence.clone()));
+        let count = put.map_or(0, |put| self.scenario.puts[*put].truths.len()) as u32;
+        for sub in 0..count {
+            if !self.handed_on.contains(&(partition.clone(), sequence.clone(), sub)) {
+                self.problem(format!("{partition} {sequence} was passed, and its {sub} not handed on"));
             }
         }
+    }
+
+    /// The number of the reading at a place of the source.
+    fn number(&self, partition: &str, sequence: &Sequence, sub: u32) -> Option<usize> {
+        let put = self.places.get(&(partition.to_owned(), sequence.as_str().to_owned()))?;
+        Some(number(*put, sub))
     }
 
     /// `invocation` is handed a message of the queue.
     pub(crate) fn hand(&mut self, invocation: u64, message: &Queued) {
         let Ok(ChunkV1 { partition, rows, .. }) = wire::read::<ChunkV1>(&message.body) else { return };
-        let handed = self.handed.entry(invocation).or_default();
         for row in rows {
-            let place = (partition.to_string(), row.sequence.as_str().to_owned());
-            let Some(put) = self.places.get(&place).copied() else { continue };
-            let arrived_ms = row.arrived_ms.as_ms();
-            handed.entry(row.series).or_default().push(Handed {
-                put,
-                partition: partition.to_string(),
-                arrived_ms,
-            });
+            let Some(number) = self.number(&partition, &row.sequence, row.sub) else { continue };
+            let (partition, arrived_ms) = (partition.to_string(), row.arrived_ms.as_ms());
+            let handed = self.handed.entry(invocation).or_default().entry(row.series).or_default();
+            handed.push(Handed { number, partition, arrived_ms });
         }
     }
 
@@ -334,14 +395,14 @@ impl World {
         }
     }
 
-    /// Which puts were in messages that were given up. Such a reading may come in another message before its own
+    /// Which readings were in messages that were given up. Such a reading may come in another message before its own
     /// is moved back: a batch that came again was cut otherwise.
-    pub(crate) fn dead_puts(&self) -> BTreeSet<usize> {
+    pub(crate) fn dead(&self) -> BTreeSet<usize> {
         let chunks = self.queue.given_up_bodies.iter().filter_map(|body| wire::read::<ChunkV1>(body).ok());
-        let places = chunks.flat_map(|ChunkV1 { partition, rows, .. }| {
-            rows.into_iter().map(move |row| (partition.to_string(), row.sequence.as_str().to_owned()))
+        let numbers = chunks.flat_map(|ChunkV1 { partition, rows, .. }| {
+            rows.into_iter().map(move |row| self.number(&partition, &row.sequence, row.sub))
         });
-        places.filter_map(|place| self.places.get(&place).copied()).collect()
+        numbers.flatten().collect()
     }
 
     /// What is in a message that is taken off the queue must be judged or kept.
@@ -359,10 +420,9 @@ impl World {
             };
             let state = self.tables.states.get(&row.series);
             let state = state.and_then(|(bytes, _)| SeriesState::decode(bytes).ok());
-            let place = (chunk.partition.to_string(), row.sequence.as_str().to_owned());
-            let put = self.places.get(&place).copied();
+            let number = self.number(&chunk.partition, &row.sequence, row.sub);
             let course = self.courses.get(&row.series);
-            let is_judged = put.is_some_and(|put| course.is_some_and(|course| course.holds(put)));
+            let is_judged = number.is_some_and(|number| course.is_some_and(|course| course.holds(number)));
             if !is_judged || !state.is_some_and(|state| state.has_seen(&position)) {
                 lost.push(format!("row {} of {}", row.sequence, row.series));
             }
@@ -378,22 +438,32 @@ impl World {
         }
     }
 
-    /// What the records put so far are, with their places, in the order in which the stream took them.
+    /// What the records put so far hold, with its places, in the order in which the source took it.
     pub(crate) fn truths(&self) -> Vec<(Position, &Truth)> {
-        let mut truths = Vec::new();
-        for (shard, of) in self.stream.shards.iter().enumerate() {
-            for record in &of.records {
-                let position = Position {
-                    partition: Stream::partition(shard).into(),
-                    sequence: Sequence::new(&record.sequence),
-                    sub: 0,
-                    arrived: Timestamp::from_ms(record.arrived_ms).unwrap_or_default(),
-                };
-                truths.push((record.put, position, &self.scenario.puts[record.put].truth));
-            }
+        let truths = self.arrivals.iter().flat_map(|Arrival { put, partition, sequence, arrived_ms }| {
+            let position = Position {
+                partition: partition.as_str().into(),
+                sequence: Sequence::new(sequence),
+                sub: 0,
+                arrived: Timestamp::from_ms(*arrived_ms).unwrap_or_default(),
+            };
+            let truths = (0..).zip(&self.scenario.puts[*put].truths);
+            truths.map(move |(sub, truth)| (Position { sub, ..position.clone() }, truth))
+        });
+        truths.collect()
+    }
+
+    /// The reading of this number, if it is one.
+    pub(crate) fn reading(&self, number: usize) -> Option<&scenario::Reading> {
+        match self.scenario.truth(number) {
+            Some(Truth::Reading(reading)) => Some(reading),
+            _ => None,
         }
-        truths.sort_by_key(|(put, ..)| *put);
-        truths.into_iter().map(|(_, position, truth)| (position, truth)).collect()
+    }
+
+    /// The number of the reading at `position`.
+    pub(crate) fn number_at(&self, position: &Position) -> Option<usize> {
+        self.number(&position.partition, &position.sequence, position.sub)
     }
 
     /// Whether nothing is under way between the stream and the states.
@@ -401,6 +471,7 @@ impl World {
         self.invocations.is_empty()
             && self.now_ms >= self.scenario.well_from_ms
             && self.stream.is_drained()
+            && self.inbox.is_empty()
             && self.queue.is_empty()
     }
 

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// how many seeds it takes to notice.
     #[arg(long)]
     mutants: bool,
+    /// Of these only those whose names hold this.
+    #[arg(long, requires = "mutants", default_value = "")]
+    only: String,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -64,7 +67,9 @@ fn mutants(args: &Args) -> Result<()> {
     let copy = copy_sources()?;
     ensure!(first_failure(&copy, args)?.is_none(), "the code as it is fails; mend that first");
     let mut survivors = Vec::new();
-    for Mutant { name, file, find, replace } in list.mutant {
+    for Mutant { name, file, find, replace } in
+        list.mutant.into_iter().filter(|m| m.name.contains(&args.only))
+    {
         let path = copy.join(&file);
         let sound = fs::read_to_string(&path).with_context(|| file.display().to_string())?;
         let found = sound.matches(&find).count();
@@ -74,7 +79,10 @@ fn mutants(args: &Args) -> Result<()> {
         fs::write(&path, sound)?;
         match noticed? {
             Some(seed) => println!("{name}: noticed at seed {seed}"),
-            None => survivors.push(name),
+            None => {
+                println!("{name}: not noticed");
+                survivors.push(name);
+            }
         }
     }
     ensure!(survivors.is_empty(), "not noticed in {} seeds: {}", args.rounds, survivors.join("; "));
@@ -104,6 +112,8 @@ fn first_failure(copy: &Path, args: &Args) -> Result<Option<u64>> {
     let target = cargo::target()?.join("mutants");
     let mut build = cargo::command();
     build.args(["build", "--quiet", "--profile", "sim", "--package", "anomaly-simulation"]).current_dir(copy);
+    // From mutant to mutant little changes.
+    build.env("CARGO_INCREMENTAL", "1");
     ensure!(build.env("CARGO_TARGET_DIR", &target).status()?.success(), "it does not build");
     let mut simulate = Command::new(target.join("sim/simulate"));
     simulate.args(["--seed", &args.seed.to_string(), "--rounds", &args.rounds.to_string()]);

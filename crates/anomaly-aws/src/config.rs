@@ -9,6 +9,7 @@ use anomaly_core::exchange::{Encoder, InferenceId, Reader};
 use anomaly_core::fields::display_name;
 use anomaly_core::names;
 use anomaly_core::rejects::Versions;
+use anomaly_core::window::Plan;
 use anomaly_pipeline::invoke::Limits;
 
 use crate::source::{Intake, Secrets};
@@ -55,9 +56,9 @@ pub struct InvokeConfig {
     pub limits: Limits,
     /// The endpoint that scores; `None` where rules judge the values.
     pub endpoint: Option<Endpoint>,
-    /// Readings a row.
-    pub shingle: usize,
-    /// The table of the series' last readings; `None` where a row is one reading.
+    /// What rows are made of.
+    pub plan: Plan,
+    /// The table of the series' last readings; `None` where a row is one reading and comes whole.
     pub windows_table: Option<String>,
     /// The queue that takes scored chunks.
     pub queue_url: String,
@@ -160,8 +161,10 @@ impl InvokeConfig {
         let decoder = env.decoder(&config);
         let secrets = env.secrets();
         let endpoint = env.endpoint(&config);
-        let shingle = config.as_ref().map_or(1, |config| config.model.shingle());
-        let is_windowed = matches!(endpoint, Some(Some(_))) && shingle > 1;
+        let names = decoder.as_ref().map(Decoder::feature_names).unwrap_or_default();
+        let plan = config.as_ref().map(|config| Plan::of(config, names));
+        let keeps_windows = plan.as_ref().is_some_and(Plan::keeps_windows);
+        let is_windowed = matches!(endpoint, Some(Some(_))) && keeps_windows;
         let windows_table = is_windowed.then(|| env.required(names::WINDOWS_TABLE));
         env.finish(move || {
             let config = config?;
@@ -170,7 +173,7 @@ impl InvokeConfig {
                 intake: Intake { secrets: secrets?, ..Intake::new(decoder?) },
                 limits: limits(&config),
                 endpoint: endpoint?,
-                shingle,
+                plan: plan?,
                 // A table that is wanted and not set was noted as a problem.
                 windows_table: windows_table.flatten(),
                 queue_url: queue_url?,

@@ -21,6 +21,7 @@ use anomaly_core::message::{self, Message};
 use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::{Plan, Window};
 use anomaly_core::wire::{self, Chunk, ChunkV1, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 use anomaly_local::serve::open_model;
@@ -28,7 +29,8 @@ use anomaly_pipeline::classify::Tables;
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::Driver;
 use anomaly_pipeline::ports::{
-    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, TransitionKey,
+    Answer, Claim, Journal, Outbox, Publisher, Queue, Rejects, Saved, Scorer, States, Stored, StoredWindow,
+    TransitionKey, Windows,
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -102,7 +104,10 @@ async fn invoke(args: &LocalArgs, event: &str, told: &Told) -> anyhow::Result<Re
     let secrets = args.secret.as_deref().map(Secrets::plain).unwrap_or_default();
     let intake = Intake { secrets, ..Intake::new(decoder) };
     let scorer = scorer(&config, args.model.as_deref())?;
+    let plan = Plan::of(&config, intake.decoder.feature_names());
+    let plan = Plan { shingle: scorer.as_ref().map_or(1, |scorer| scorer.0.shingle()), ..plan };
     let driver = Driver::new(scorer, Monotonic::start(), limits(&config), clock::seed());
+    let driver = driver.with_windows(LocalWindows::default(), plan);
     Ok(lambda_invoke::handle(&driver.turn(TURN), told, &intake, event, clock::now()).await?)
 }
 
@@ -260,6 +265,30 @@ impl States for LocalStates<'_> {
     async fn due(&self, _: Timestamp, _: usize) -> Result<Vec<SeriesId>, Fault> {
         // A run has one event: a flush finds the states empty.
         Ok(Vec::new())
+    }
+}
+
+/// Windows that begin empty.
+#[derive(Default)]
+struct LocalWindows(Mutex<BTreeMap<SeriesId, StoredWindow>>);
+
+impl LocalWindows {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SeriesId, StoredWindow>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Windows for LocalWindows {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<StoredWindow>>, Fault> {
+        let windows = self.lock();
+        Ok(series.iter().map(|name| windows.get(name).cloned()).collect())
+    }
+
+    async fn save(&self, series: &SeriesId, window: &Window, revision: Option<u64>) -> Result<Saved, Fault> {
+        // Nobody else is here to write it meanwhile.
+        let stored = StoredWindow { window: window.clone(), revision: revision.map_or(1, |r| r + 1) };
+        self.lock().insert(series.clone(), stored);
+        Ok(Saved::Written)
     }
 }
 

@@ -67,9 +67,13 @@ async fn listen(model: Model, options: ServeOptions, address: &str) -> anyhow::R
     // Connections are accepted from here on: those that come before the server takes them wait.
     let features = model.features();
     let listed = features.join(", ");
+    let rows = match model.shingle() {
+        1 => String::new(),
+        n => format!(", rows of {n} readings"),
+    };
     writeln!(
         io::stderr().lock(),
-        "listening on {url} (model {}, {} features: {listed})",
+        "listening on {url} (model {}, {} features: {listed}{rows})",
         model.id(),
         features.len()
     )?;

@@ -1,5 +1,6 @@
 //! `anomaly train`: from a history of normal operation to a model artifact.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,10 @@ use std::process::ExitCode;
 use anomaly_core::calibration::{Calibration, Quantiles};
 use anomaly_core::config::Input;
 use anomaly_core::fields::pointer;
+use anomaly_core::reading::SeriesId;
 use anomaly_core::rule::short;
-use anomaly_detect::{Model, TrainOptions};
+use anomaly_core::window::{Window, Windowed};
+use anomaly_detect::{Model, SHINGLE_MAX, TrainOptions};
 use anomaly_local::input::{Rows, Source, Stop};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
@@ -30,6 +33,13 @@ pub(crate) struct TrainArgs {
     /// of the first file, if none is named
     #[arg(long = "value", value_name = "COLUMN")]
     values: Vec<String>,
+    /// The column that tells series apart; found by its name if it has a usual one
+    #[arg(long, value_name = "COLUMN")]
+    series: Option<String>,
+    /// Readings a row, 1 to 128: the model then knows what follows what within a series, and is given its last
+    /// readings as one row. With an endpoint, model.shingle has to say the same
+    #[arg(long, value_name = "N", default_value_t = TrainOptions::default().shingle)]
+    shingle: usize,
     /// Trees of the forest, 1 to 1000
     #[arg(long, default_value_t = TrainOptions::default().trees)]
     trees: usize,
@@ -62,7 +72,12 @@ struct History {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     // Before hours of history are read.
     check_places(&args)?;
-    let history = read(&args.histories, &args.values)?;
+    ensure!(
+        (1..=SHINGLE_MAX).contains(&args.shingle),
+        "--shingle: {} is not 1 to {SHINGLE_MAX}",
+        args.shingle
+    );
+    let history = read(&args)?;
     let rejected = history.rejected;
     for name in resting(&history) {
         writeln!(
@@ -73,7 +88,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let options = TrainOptions {
         features: history.features,
-        shingle: 1,
+        shingle: args.shingle,
         trees: args.trees,
         sample_size: args.sample_size,
         seed: args.seed,
@@ -123,11 +138,16 @@ fn write_calibration(model: &Model, path: &Path) -> io::Result<()> {
 }
 
 /// All rows of all files, one after the other, each with the features of the first.
-fn read(paths: &[PathBuf], values: &[String]) -> anyhow::Result<History> {
+fn read(args: &TrainArgs) -> anyhow::Result<History> {
     let named = |name: &String| if name.starts_with('/') { name.clone() } else { pointer(name) };
-    let mut input = Input { features: values.iter().map(named).collect(), ..Input::default() };
+    let mut input = Input {
+        series: args.series.as_ref().map(named).unwrap_or_default(),
+        features: args.values.iter().map(named).collect(),
+        ..Input::default()
+    };
+    let mut windows: HashMap<SeriesId, Window> = HashMap::new();
     let mut history = History { features: Vec::new(), rows: Vec::new(), rejected: 0 };
-    for source in Source::all(paths) {
+    for source in Source::all(&args.histories) {
         let mut rows = Rows::open(&source, &input, &Stop::default())?;
         if history.features.is_empty() {
             for note in rows.notes() {
@@ -140,7 +160,16 @@ fn read(paths: &[PathBuf], values: &[String]) -> anyhow::Result<History> {
         for row in &mut rows {
             let row = row?;
             match row.outcome {
-                Ok(reading) => history.rows.push(reading.features),
+                Ok(reading) if args.shingle == 1 => history.rows.push(reading.features),
+                Ok(reading) => {
+                    let window = windows.entry(reading.series.clone()).or_default();
+                    // The first readings of a series have too few before them.
+                    if let Windowed::Known { row: Some(row), .. } =
+                        window.take_in_once(&reading, args.shingle)
+                    {
+                        history.rows.push(row);
+                    }
+                }
                 Err(reject) => {
                     history.rejected += 1;
                     if history.rejected <= REJECTS_TOLD {
@@ -162,6 +191,7 @@ fn read(paths: &[PathBuf], values: &[String]) -> anyhow::Result<History> {
 /// The features that have one and the same value in all rows.
 fn resting(history: &History) -> impl Iterator<Item = &str> {
     let first = history.rows.first();
+    // The first reading of a row says enough: it has been every other one.
     history.features.iter().enumerate().filter_map(move |(i, name)| {
         let rests = history.rows.iter().all(|row| first.is_some_and(|first| first[i] == row[i]));
         (rests && first.is_some()).then_some(name.as_str())
@@ -193,12 +223,16 @@ fn cutoff(model: &Model) -> f64 {
 
 fn as_text(model: &Model, rejected: u64, path: &Path) -> String {
     let calibration = model.calibration();
+    let readings = match model.shingle() {
+        1 => String::new(),
+        n => format!("; {n} readings a row"),
+    };
     // A model that was just trained has them.
     let quantiles = calibration.quantiles.iter().flat_map(Quantiles::steps);
     let quantiles = quantiles.map(|(share, score)| format!("{} %: {}", share * 100.0, short(score)));
     [
         format!("rows      {} learned, {rejected} rejected", model.rows_trained()),
-        format!("features  {}", model.features().join(", ")),
+        format!("features  {}{readings}", model.features().join(", ")),
         format!(
             "scores    mean {}, deviation {}; mean + 3 deviations: {}",
             short(calibration.mean),
@@ -219,6 +253,7 @@ fn as_json(model: &Model, rejected: u64, path: &Path) -> String {
         "rows_trained": model.rows_trained(),
         "rows_rejected": rejected,
         "features": model.features(),
+        "shingle": model.shingle(),
         "score_mean": model.calibration().mean,
         "score_deviation": model.calibration().deviation,
         "score_quantiles": quantiles,
@@ -241,6 +276,8 @@ mod tests {
             histories,
             output,
             values: Vec::new(),
+            series: None,
+            shingle: 1,
             trees: 5,
             sample_size: 32,
             seed: 1,
@@ -260,14 +297,39 @@ mod tests {
         let (one, two) = (folder.path().join("one.csv"), folder.path().join("two.csv"));
         fs::write(&one, history(30) + "2026-01-01T00:00:00Z,x,1\n").unwrap();
         fs::write(&two, history(40)).unwrap();
-        let history = read(&[one.clone(), two.clone()], &[]).unwrap();
+        let read = |files: &[&PathBuf], values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            let histories = files.iter().map(|file| (*file).clone()).collect();
+            super::read(&TrainArgs { values, ..args(histories, PathBuf::new()) })
+        };
+        let history = read(&[&one, &two], &[]).unwrap();
         assert_eq!((history.rows.len(), history.rejected), (70, 1));
         assert_eq!(history.features, ["cpu", "memory"]);
         assert_eq!(resting(&history).count(), 0);
         fs::write(&one, "cpu,memory\n1,2\n3,2\n").unwrap();
-        assert_eq!(resting(&read(std::slice::from_ref(&one), &[]).unwrap()).collect::<Vec<_>>(), ["memory"]);
-        let history = read(&[two, one], &["memory".to_owned()]).unwrap();
+        assert_eq!(resting(&read(&[&one], &[]).unwrap()).collect::<Vec<_>>(), ["memory"]);
+        let history = read(&[&two, &one], &["memory"]).unwrap();
         assert_eq!((history.rows[1].as_slice(), history.features), (&[1.0][..], vec!["memory".to_owned()]));
+    }
+
+    #[test]
+    fn rows_of_several_readings_are_of_one_series_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("in.csv");
+        let row = |n: u32| format!("{},{n}\n", if n.is_multiple_of(3) { "b" } else { "a" });
+        fs::write(&file, format!("machine,cpu\n{}", (0..100).map(row).collect::<String>())).unwrap();
+        let series = Some("machine".to_owned());
+        let of_three = TrainArgs { shingle: 3, series, ..args(vec![file.clone()], PathBuf::new()) };
+        let history = read(&of_three).unwrap();
+        assert_eq!(history.rows.len(), 100 - 4, "the first two readings of each series make none");
+        assert_eq!(history.rows[..4], [[1.0, 2.0, 4.0], [2.0, 4.0, 5.0], [0.0, 3.0, 6.0], [4.0, 5.0, 7.0]]);
+        assert_eq!(history.features, ["cpu"]);
+        let output = folder.path().join("model.tar.gz");
+        run(TrainArgs { output: output.clone(), ..of_three }).unwrap();
+        assert_eq!(
+            Model::read(File::open(output).unwrap()).unwrap().columns(),
+            ["cpu[-2]", "cpu[-1]", "cpu"]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Extra, Feature, FilledIn, Standing, Stepped, Transition, Watch};
 use crate::calibration::Calibration;
-use crate::config::{Config, EventTime, On, Rule};
+use crate::config::{Config, EventTime, ModelKind, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
 use crate::models::Models;
@@ -37,7 +37,7 @@ pub struct Policy {
     of_rejects: (Rule, [String; 1]),
     event_time: Option<EventTime>,
     order: Order,
-    /// Whether a feature may take the series' previous value.
+    /// Whether a feature may take the series' previous value, and has not by the time it comes here.
     keeps_last: bool,
     /// Of the configuration: for every rule that can be calibrated.
     calibration: Option<Calibration>,
@@ -58,7 +58,7 @@ impl Policy {
             of_rejects,
             event_time,
             order: config.source.order(),
-            keeps_last: config.input.fills_with_previous(),
+            keeps_last: config.input.fills_with_previous() && config.model.kind != ModelKind::Endpoint,
             calibration: config.model.calibration.clone(),
             own: None,
             versions: Versions::of(config),
@@ -74,6 +74,12 @@ impl Policy {
     /// [`Rule::calibrated`], and for all if the configuration has one of some model.
     pub fn with_own(self, calibration: Calibration) -> Self {
         Policy { own: Some(calibration), ..self }
+    }
+
+    /// The same for readings that come with the previous values in them, as they do where a model is given them
+    /// first ([`window`](crate::window)).
+    pub fn of_filled(self) -> Self {
+        Policy { keeps_last: false, ..self }
     }
 
     /// What is known of the scores by `model`, for `rule` to judge them by.
@@ -195,7 +201,8 @@ pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model
 ///
 /// Features that take the series' previous value are filled in first.
 pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
-    let filled = (!scored.reading.filled.is_empty()).then(|| state.filled(scored));
+    let wants_last = policy.keeps_last && !scored.reading.filled.is_empty();
+    let filled = wants_last.then(|| state.filled(scored));
     let scored = filled.as_ref().unwrap_or(scored);
     let reading = &scored.reading;
     state.remember(&reading.features);

@@ -149,18 +149,6 @@ impl Config {
         }
     }
 
-    /// The series' previous value is in its state, which `classify` has; an endpoint's rows are scored before.
-    fn previous_problems(&self, problems: &mut Vec<String>) {
-        for (key, fill) in self.input.fills() {
-            if fill == Fill::Previous && self.model.kind == ModelKind::Endpoint {
-                problems.push(format!(
-                    "input.{key}: \"previous\" is not known when an endpoint is sent its rows; with \
-                     model.kind = \"endpoint\" give a number, or \"reject\""
-                ));
-            }
-        }
-    }
-
     fn memory_problems(&self, problems: &mut Vec<String>) {
         let bytes: u64 = self.rules.iter().map(Rule::memory_bytes_max).sum();
         if bytes > MEMORY_BYTES_MAX {
@@ -174,7 +162,6 @@ impl Config {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.input.problems(&mut problems);
-        self.previous_problems(&mut problems);
         let names: Vec<String> = self.input.features.iter().map(|f| crate::fields::display_name(f)).collect();
         self.model.problems(&names, &mut problems);
         for (index, rule) in self.rules.iter().enumerate() {

@@ -98,6 +98,11 @@ impl Reading {
     pub fn has(&self, index: usize) -> bool {
         !self.filled.iter().any(|filled| filled.feature as usize == index && filled.with == Filling::Unknown)
     }
+
+    /// The first feature that wants the series' previous value, or has it already.
+    pub fn takes_previous(&self) -> Option<Filled> {
+        self.filled.iter().copied().find(|filled| filled.with == Filling::Previous)
+    }
 }
 
 /// A feature that the record did not give, and what stands in its place.
@@ -152,7 +157,8 @@ impl Gap {
 pub enum Filling {
     /// The constant of the configuration.
     Constant,
-    /// The series' previous value; 0 until the state of the series, which alone knows it, has put it there.
+    /// The series' previous value; 0 until what knows it has put it there: the state of the series, or its window
+    /// where a model is given the reading before.
     Previous,
     /// Nothing, and 0 is written: the series has no previous value yet. Rules do not judge the feature.
     Unknown,

@@ -150,11 +150,16 @@ impl RejectV1 {
         }
     }
 
-    /// The reject of a `reading` that the model refuses, with what it `said`. Its record's bytes are gone by
-    /// then: what is kept is the reading, as the JSON of [`RowV1`].
+    /// The reject of a `reading` that the model refuses, with what it `said`.
     pub fn refused(said: &str, reading: &Reading) -> Self {
+        Self::of_reading(Reject::refused(said), reading)
+    }
+
+    /// The reject of a `reading` whose record's bytes are gone: what is kept is the reading, as the JSON of
+    /// [`RowV1`].
+    pub fn of_reading(reject: Reject, reading: &Reading) -> Self {
         let row = RowV1::new(&Scored { reading: reading.clone(), score: None });
-        RejectV1::new(Reject::refused(said), &reading.position, to_json(&row).as_bytes())
+        RejectV1::new(reject, &reading.position, to_json(&row).as_bytes())
     }
 }
 

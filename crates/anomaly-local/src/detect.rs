@@ -140,6 +140,17 @@ pub enum DetectError {
         /// The rule's name.
         rule: String,
     },
+    /// The configuration's endpoint takes rows of another length than the model.
+    #[error(
+        "model.shingle is {configured}, and the model was trained on rows of {trained} readings\n\
+         hint: set [model] shingle = {trained}, or train with --shingle {configured}"
+    )]
+    Shingle {
+        /// Readings a row, by the configuration.
+        configured: usize,
+        /// Readings a row, by the model.
+        trained: usize,
+    },
     /// Two of the files are the same one.
     #[error("{0} would be written over: it is given twice\nhint: give each output a file of its own")]
     Twice(PathBuf),

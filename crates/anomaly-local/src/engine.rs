@@ -7,9 +7,10 @@ use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
 use anomaly_core::config::{self, Config, EventTime, ModelKind};
 use anomaly_core::event_time::{Placement, Released, Untimeliness};
 use anomaly_core::position::Position;
-use anomaly_core::reading::{Reading, Scored, SeriesId};
+use anomaly_core::reading::{Filled, Reading, Scored, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::{Window, Windowed};
 use anomaly_core::wire::{self, RejectV1, RowV1};
 use anomaly_detect::{Detector, Forest, ForestOptions, InputError, Model, OptionsError};
 
@@ -58,7 +59,7 @@ impl Scoring {
     pub(crate) fn policy(&self, config: &Config, features: &[String]) -> Policy {
         let policy = Policy::new(config, features);
         match self {
-            Scoring::Frozen(model) => policy.with_own(model.calibration().clone()),
+            Scoring::Frozen(model) => policy.with_own(model.calibration().clone()).of_filled(),
             Scoring::Forest(_) | Scoring::None => policy,
         }
     }
@@ -82,6 +83,8 @@ impl Scoring {
 pub(crate) struct Series {
     pub(crate) features: Vec<String>,
     pub(crate) detector: Option<Forest>,
+    /// The last readings, for a frozen model.
+    pub(crate) window: Window,
     pub(crate) state: SeriesState,
     pub(crate) last_at: Timestamp,
 }
@@ -158,7 +161,7 @@ impl Engine {
         };
         match policy.event_time() {
             None => series.take_in(scoring, policy, reading, unordered),
-            Some(event_time) => Ok(series.take_in_by_time(scoring, policy, event_time, reading, untimely)),
+            Some(event_time) => series.take_in_by_time(scoring, policy, event_time, reading, untimely),
         }
     }
 
@@ -205,20 +208,20 @@ impl Series {
         &mut self,
         scoring: &Scoring,
         policy: &Policy,
-        mut reading: Reading,
+        reading: Reading,
         unordered: &mut u64,
     ) -> Result<Taken, Refusal> {
         // What waited before the configuration stopped asking for it.
         let released = self.state.end_hold(&reading.series).into_iter();
         let mut ready: Vec<Ready> = released.map(|one| self.release(scoring, policy, one)).collect();
-        let score = self.score(scoring, &mut reading)?;
-        let (at, position) = (reading.at, reading.position.clone());
+        let mut scored = self.arrive(scoring, reading)?;
+        self.score(scoring, &mut scored)?;
+        let (at, position) = (scored.reading.at, scored.reading.position.clone());
         *unordered += u64::from(at < self.last_at);
         self.last_at = at;
-        let scored = Scored { reading, score };
         let judgement = classify(policy, &mut self.state, &scored, scoring.name());
-        let series = scored.reading.series;
-        ready.push(Ready { position, outcome: Ok(Judged { series, at, score, judgement }) });
+        let Scored { reading, score } = scored;
+        ready.push(Ready { position, outcome: Ok(Judged { series: reading.series, at, score, judgement }) });
         Ok(Taken { dropped: None, ready })
     }
 
@@ -229,9 +232,8 @@ impl Series {
         event_time: &EventTime,
         reading: Reading,
         untimely: &mut Untimeliness,
-    ) -> Taken {
-        // It is scored once its time has come: what learns must see the readings in order.
-        let scored = Scored { reading, score: None };
+    ) -> Result<Taken, Refusal> {
+        let scored = self.arrive(scoring, reading)?;
         let admission = self.state.admit(event_time, scored, scoring.name());
         untimely.count(&admission.placement);
         let dropped = match admission.placement {
@@ -239,7 +241,7 @@ impl Series {
             Placement::Dropped(reject) => Some(reject),
         };
         let ready = admission.released.into_iter().map(|one| self.release(scoring, policy, one)).collect();
-        Taken { dropped, ready }
+        Ok(Taken { dropped, ready })
     }
 
     /// Judges a reading that waited.
@@ -250,31 +252,47 @@ impl Series {
         Released { mut scored, model }: Released,
     ) -> Ready {
         let position = scored.reading.position.clone();
-        scored.score = match self.score(scoring, &mut scored.reading) {
-            Ok(score) => score,
-            Err(reject) => return Ready { outcome: Err(Box::new(rejected(reject, &scored))), position },
-        };
+        if let Err(reject) = self.score(scoring, &mut scored) {
+            return Ready { outcome: Err(Box::new(rejected(reject, &scored))), position };
+        }
         self.last_at = scored.reading.at;
         let judgement = judge(policy, &mut self.state, &scored, &model);
         let Scored { reading, score } = scored;
         Ready { position, outcome: Ok(Judged { series: reading.series, at: reading.at, score, judgement }) }
     }
 
-    /// The score of `reading`, with its gaps filled in; the series has learned from it then.
-    fn score(&mut self, scoring: &Scoring, reading: &mut Reading) -> Result<Option<f64>, Reject> {
-        self.state.fill(reading);
-        if !matches!(scoring, Scoring::None) {
-            check_filled(&self.features, reading)?;
-        }
-        match (scoring, &mut self.detector) {
-            (Scoring::Frozen(model), _) => model.score(&reading.features).map(Some).map_err(refused),
-            (_, Some(forest)) => {
-                let score = forest.score(&reading.features).map_err(refused)?;
-                forest.learn(&reading.features).map_err(refused)?;
-                Ok(score)
+    /// What becomes of a reading when it comes. A frozen model is given it now, in a row with those that came before
+    /// it, as an endpoint is: by event time it may have to wait afterwards.
+    fn arrive(&mut self, scoring: &Scoring, reading: Reading) -> Result<Scored, Reject> {
+        let Scoring::Frozen(model) = scoring else { return Ok(Scored { reading, score: None }) };
+        match self.window.take_in_once(&reading, model.shingle()) {
+            Windowed::Unknown(gap) => Err(gap.gap.reject(self.name_of(gap))),
+            Windowed::Known { row, filled } => {
+                let score = row.map(|row| model.score(&row)).transpose().map_err(refused)?;
+                Ok(Scored { reading: filled.map_or(reading, |filled| *filled), score })
             }
-            (_, None) => Ok(None),
         }
+    }
+
+    /// Scores a reading whose time has come by what learns, which must see the readings in order; gaps are filled in,
+    /// and the series has learned from it then. The score of a frozen model is there already.
+    fn score(&mut self, scoring: &Scoring, scored: &mut Scored) -> Result<(), Reject> {
+        let reading = &mut scored.reading;
+        if matches!(scoring, Scoring::Frozen(_)) {
+            return Ok(());
+        }
+        self.state.fill(reading);
+        let Some(forest) = &mut self.detector else { return Ok(()) };
+        // A detector takes all features or none: one that has no value, not even a previous one, ends it.
+        if let Some(gap) = reading.filled.iter().find(|gap| !reading.has(gap.feature as usize)) {
+            return Err(gap.gap.reject(self.name_of(*gap)));
+        }
+        scored.score = forest.score(&reading.features).map_err(refused)?;
+        forest.learn(&reading.features).map_err(refused)
+    }
+
+    fn name_of(&self, gap: Filled) -> &str {
+        self.features.get(gap.feature as usize).map_or("a feature", String::as_str)
     }
 }
 
@@ -307,7 +325,8 @@ fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading
         Scoring::Frozen(_) | Scoring::None => None,
     };
     let state = SeriesState::default();
-    Ok(Series { features: features.to_vec(), detector, state, last_at: reading.at })
+    let window = Window::default();
+    Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at })
 }
 
 /// # Errors
@@ -316,17 +335,6 @@ pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
     match scoring {
         Scoring::Forest(options) => Forest::new(*options).map(drop),
         Scoring::Frozen(_) | Scoring::None => Ok(()),
-    }
-}
-
-/// A detector takes all features or none: one that has no value, not even a previous one, ends it.
-fn check_filled(features: &[String], reading: &Reading) -> Result<(), Reject> {
-    match reading.filled.iter().find(|filled| !reading.has(filled.feature as usize)) {
-        None => Ok(()),
-        Some(filled) => {
-            let name = features.get(filled.feature as usize).map_or("a feature", String::as_str);
-            Err(filled.gap.reject(name))
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anomaly_core::classify::{self, SeriesState};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
+use anomaly_core::window::Window;
 use anomaly_detect::{Detector, Forest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,8 +21,10 @@ use crate::input::Mark;
 const MAGIC: &[u8] = b"anomaly-state";
 /// The version without rows that wait.
 const PLAIN_VERSION: u8 = 1;
-/// The version with rows that wait, behind the series; the newest this build reads.
-const VERSION: u8 = 2;
+/// The version with rows that wait, behind the series.
+const WAITING_VERSION: u8 = 2;
+/// The version with rows that wait and the series' windows behind those; the newest this build reads.
+const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 8;
 
 /// Why the state cannot be used.
@@ -183,13 +186,23 @@ impl StateDir {
         if saved.scoring != now {
             return Err(StateError::Scoring { path, then: saved.scoring, now });
         }
+        let mut names = Vec::new();
         for _ in 0..saved.series {
             let series: SavedSeries = sealed.part().map_err(damaged)?;
             let (name, series) = series.restore(&engine.scoring).map_err(damaged)?;
+            names.push(name.clone());
             engine.series.insert(name, series);
         }
-        if version > PLAIN_VERSION {
+        if version >= WAITING_VERSION {
             saved.waiting = sealed.part().map_err(damaged)?;
+        }
+        for name in names.iter().filter(|_| version >= VERSION) {
+            let bytes: Vec<u8> = sealed.part().map_err(damaged)?;
+            let window =
+                Window::decode(&bytes).ok_or_else(|| damaged(format!("series {name}: no window")))?;
+            if let Some(series) = engine.series.get_mut(name) {
+                series.window = window;
+            }
         }
         sealed.end().map_err(damaged)?;
         saved.inputs.retain(|input| Path::new(&input.path).exists());
@@ -202,12 +215,20 @@ impl StateDir {
         saved.series = engine.series.len() as u64;
         let mut series: Vec<_> = engine.series.iter().collect();
         series.sort_unstable_by_key(|(name, _)| *name);
-        let version = if saved.waiting.is_empty() { PLAIN_VERSION } else { VERSION };
+        let version = match (&engine.scoring, saved.waiting.is_empty()) {
+            (Scoring::Frozen(_), _) => VERSION,
+            (Scoring::Forest(_) | Scoring::None, false) => WAITING_VERSION,
+            (Scoring::Forest(_) | Scoring::None, true) => PLAIN_VERSION,
+        };
         self.replace(version, |sealed| {
             sealed.part(saved)?;
             // One at a time: together they may fill the memory.
             series.iter().try_for_each(|(name, series)| sealed.part(&SavedSeries::of(name, series)))?;
-            if version > PLAIN_VERSION { sealed.part(&saved.waiting) } else { Ok(()) }
+            if version >= WAITING_VERSION {
+                sealed.part(&saved.waiting)?;
+            }
+            let mut windows = series.iter().filter(|_| version >= VERSION);
+            windows.try_for_each(|(_, series)| sealed.part(&series.window.encode()))
         })
         .map_err(|source| StateError::Io { path: self.file(), verb: "written", source })
     }
@@ -307,7 +328,16 @@ impl SavedSeries {
             (Scoring::Forest(_), None) => return Err(about(&"no detector")),
             (Scoring::Frozen(_) | Scoring::None, _) => None,
         };
-        Ok((self.name, Series { features: self.features, detector, state, last_at: self.last_at }))
+        Ok((
+            self.name,
+            Series {
+                features: self.features,
+                detector,
+                window: Window::default(),
+                state,
+                last_at: self.last_at,
+            },
+        ))
     }
 }
 
@@ -355,7 +385,7 @@ mod tests {
         newer[MAGIC.len()] = VERSION + 1;
         assert_eq!(
             said(&newer).expect_err("newer"),
-            "the state in F has version 3, this release reads up to 2\n\
+            "the state in F has version 4, this release reads up to 3\n\
              hint: use the release that wrote it, or another --state folder to learn anew"
         );
         let mut flipped = good.clone();

@@ -19,6 +19,7 @@ use anomaly_core::group::Groups;
 use anomaly_core::reading::Reading;
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::settle::{Tally, settle_in_order};
+use anomaly_core::window::{Window, Windowed};
 use anomaly_core::wire::{self, RejectV1};
 
 use crate::fault::Fault;
@@ -41,7 +42,7 @@ pub struct Invoked {
     pub resume_at: Option<usize>,
     /// Chunks queued.
     pub chunks: usize,
-    /// The readings the model refused, which were handed on as rejects.
+    /// The readings the model refused, or could not be given, which were handed on as rejects.
     pub refused: Vec<RejectV1>,
     /// Why records are wanted again; `None` if none are.
     pub fault: Option<Fault>,
@@ -90,19 +91,78 @@ async fn judge<S: Scorer, T: Timer, W: Windows>(
     let Some(scorer) = &turn.driver.scorer else {
         return (lots(decoded, "none", by, |_| false, Vec::new()), None);
     };
-    let readings: Vec<&Reading> = decoded.iter().filter_map(reading).collect();
-    let (rows, fault) = match rows(turn, &readings).await {
-        Ok(rows) => (rows, None),
-        Err(fault) => (Vec::new(), Some(fault)),
+    let (asked, fault) = match ask_for(turn, decoded).await {
+        Ok(asked) => (asked, None),
+        Err(fault) => (Asked::nothing(decoded), Some(fault)),
     };
-    let given: Vec<&[f64]> = rows.iter().flatten().map(AsRef::as_ref).collect();
+    let given: Vec<&[f64]> = asked.rows.iter().flatten().map(AsRef::as_ref).collect();
     let part = match fault {
         None => turn.score(scorer, &given).await,
         Some(fault) => Part::failed(fault),
     };
     // Without rows for want of windows, every reading counts as having one that was not scored.
-    let has_row = |index: usize| rows.get(index).is_none_or(Option::is_some);
-    (lots(decoded, scorer.model(), by, has_row, part.outcomes), part.fault)
+    let has_row = |index: usize| asked.rows.get(index).is_none_or(Option::is_some);
+    let mut lots = lots(&asked.entries, scorer.model(), by, has_row, part.outcomes);
+    lots.refuse(asked.unknown);
+    (lots, part.fault)
+}
+
+/// What a model is asked for a batch.
+struct Asked<'r> {
+    /// The entries, with previous values in the readings that want them; those that cannot have them are rejects.
+    entries: Cow<'r, [Decoded]>,
+    /// What the model is given for each reading: its features, or those of the last readings up to it.
+    rows: Vec<Option<Cow<'r, [f64]>>>,
+    /// The readings that became rejects: which entry, and its reject.
+    unknown: Vec<(usize, Box<RejectV1>)>,
+}
+
+impl<'r> Asked<'r> {
+    fn nothing(decoded: &'r [Decoded]) -> Self {
+        Asked { entries: Cow::Borrowed(decoded), rows: Vec::new(), unknown: Vec::new() }
+    }
+}
+
+async fn ask_for<'r, S, T: Timer, W: Windows>(
+    turn: &Turn<'_, S, T, W>,
+    decoded: &'r [Decoded],
+) -> Result<Asked<'r>, Fault> {
+    let readings = decoded.iter().enumerate().filter_map(|(index, entry)| Some((index, reading(entry)?)));
+    let (indexes, readings): (Vec<usize>, Vec<&Reading>) = readings.unzip();
+    let mut asked = Asked::nothing(decoded);
+    let plan = &turn.driver.plan;
+    let windowed = match plan.keeps_windows() {
+        true => turn.windowed(&readings).await?,
+        // A reject that is put in again may want what is not kept any more.
+        false if readings.iter().any(|reading| reading.takes_previous().is_some()) => {
+            readings.iter().map(|reading| Window::default().take_in_once(reading, 1)).collect()
+        }
+        false => {
+            asked.rows = readings.iter().map(|reading| Some(Cow::Borrowed(&*reading.features))).collect();
+            return Ok(asked);
+        }
+    };
+    for (index, windowed) in indexes.into_iter().zip(windowed) {
+        match windowed {
+            Windowed::Known { row, filled } => {
+                asked.rows.push(row.map(Cow::Owned));
+                if let Some(filled) = filled {
+                    asked.entries.to_mut()[index] = Decoded::Reading(*filled);
+                }
+            }
+            Windowed::Unknown(gap) => {
+                let Some(reading) = reading(&decoded[index]) else { continue };
+                let reject = RejectV1::of_reading(plan.unknown(gap), reading);
+                let reject = Box::new(match turn.driver.limits.rejected_by {
+                    Some(by) => by.stamp(reject),
+                    None => reject,
+                });
+                asked.entries.to_mut()[index] = Decoded::Rejected(reject.clone());
+                asked.unknown.push((index, reject));
+            }
+        }
+    }
+    Ok(asked)
 }
 
 fn reading(entry: &Decoded) -> Option<&Reading> {
@@ -110,18 +170,6 @@ fn reading(entry: &Decoded) -> Option<&Reading> {
         Decoded::Reading(reading) => Some(reading),
         Decoded::Rejected(_) => None,
     }
-}
-
-/// What the model is to be given for each reading: its features, or those of the last readings up to it.
-async fn rows<'r, S, T: Timer, W: Windows>(
-    turn: &Turn<'_, S, T, W>,
-    readings: &[&'r Reading],
-) -> Result<Vec<Option<Cow<'r, [f64]>>>, Fault> {
-    if turn.driver.shingle <= 1 {
-        return Ok(readings.iter().map(|reading| Some(Cow::Borrowed(&*reading.features))).collect());
-    }
-    let rows = turn.windowed(readings).await?;
-    Ok(rows.into_iter().map(|row| row.map(Cow::Owned)).collect())
 }
 
 /// Sends in order up to the first failure: which of the `entries` entries were sent, in how many chunks, and why

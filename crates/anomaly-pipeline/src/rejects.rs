@@ -92,13 +92,23 @@ fn by_partition(rejects: Vec<RejectV1>) -> BTreeMap<SmolStr, Vec<RejectV1>> {
     partitions
 }
 
-/// What the record holds, if none of it is at fault. Of one that a model refused, its reading was kept.
+/// What the record holds, if none of it is at fault. Of one that a model refused, or could not be given, its reading
+/// was kept.
 fn decode(decoder: &Decoder, partition: &SmolStr, reject: &RejectV1) -> Result<Vec<Decoded>, Option<Reject>> {
     let bytes = reject.whole().ok_or(None)?;
-    if let Reject::Refused { .. } = reject.reject {
-        let read = serde_json::from_slice::<RowV1>(&bytes);
-        let row = read.map_err(|error| Some(Reject::Json { detail: error.to_string() }))?;
-        return Ok(vec![Decoded::Reading(row.into_scored(partition).reading)]);
+    let row = || serde_json::from_slice::<RowV1>(&bytes);
+    let reading = |row: RowV1| vec![Decoded::Reading(row.into_scored(partition).reading)];
+    match reject.reject {
+        Reject::Refused { .. } => {
+            return row().map(reading).map_err(|e| Some(Reject::Json { detail: e.to_string() }));
+        }
+        // Found by the decoder in a record, or by us in a reading that had no value before.
+        Reject::Missing { .. } | Reject::NotFinite { .. } => {
+            if let Ok(row) = row() {
+                return Ok(reading(row));
+            }
+        }
+        _ => {}
     }
     let position = Position { partition: partition.clone(), ..reject.position() };
     let mut records = Records::default();

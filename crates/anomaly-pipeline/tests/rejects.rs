@@ -5,7 +5,7 @@ use std::time::Duration;
 use anomaly_core::config::{Config, Input};
 use anomaly_core::decode::Decoder;
 use anomaly_core::position::{Position, Sequence};
-use anomaly_core::reading::{Reading, SeriesId};
+use anomaly_core::reading::{Filled, Filling, Gap, Reading, SeriesId};
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::rejects::Versions;
@@ -126,6 +126,21 @@ async fn a_reading_that_a_model_refused_is_scored_by_the_next() {
     let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
     let row = &chunk.rows[0];
     assert_eq!((row.sub, row.at_ms, row.features.as_slice(), row.score), (1, at, &[2.0, 0.5][..], Some(2.5)));
+}
+
+/// So was one that wanted a previous value and found none: it is not scored with 0, where there is none still.
+#[tokio::test]
+async fn a_reading_without_a_previous_value_stays_a_reject() {
+    let at = Timestamp::from_ms(5).expect("in range");
+    let position = Position { partition: "p".into(), sequence: Sequence::from(4), sub: 0, arrived: at };
+    let filled = vec![Filled { feature: 1, gap: Gap::Missing, with: Filling::Previous }];
+    let series = SeriesId::new("s").expect("a name");
+    let reading = Reading { series, at, features: vec![2.0, 0.0], filled, position };
+    let kept = || vec![RejectV1::of_reading(Reject::Missing { field: "b".to_owned() }, &reading)];
+    let queue = MemoryQueue::default();
+    let redriven = redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), kept()).await;
+    let why: Vec<_> = redriven.renewed.iter().map(|(_, why)| why.as_str()).collect();
+    assert_eq!((why, redriven.queued.len()), (vec!["missing"], 0));
 }
 
 /// Gives rows of 2 a score that is no number, which is a refusal.

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anomaly_core::position::{Position, Sequence};
-use anomaly_core::reading::{Reading, SeriesId};
+use anomaly_core::reading::{Filled, Filling, Gap, Reading, SeriesId};
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
-use anomaly_core::window::Window;
+use anomaly_core::window::{Plan, Window};
 use anomaly_core::wire::{self, ChunkV1, Data, RejectV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, MemoryWindows, SkippingTimer};
@@ -308,6 +308,11 @@ async fn variants_of_an_endpoint_are_models_of_their_own() {
     assert_eq!(shown, [("e/a", 10, 1), ("e/b@1f0c", 5, 1), ("e@1f0c", 3, 1)]);
 }
 
+/// Rows of `shingle` readings, in which nothing is filled in.
+fn rows_of(shingle: usize) -> Plan {
+    Plan { shingle, ..Plan::plain() }
+}
+
 /// One batch of records, delivered by a source that resumes where it is told until all is settled.
 async fn until_settled(scorer: &Moody, limits: Limits, count: u64) -> Vec<BTreeMap<u64, Option<f64>>> {
     let driver = driver(scorer, limits);
@@ -381,7 +386,7 @@ proptest! {
                     .map(|(call, before)| (call, if before { Failure::Before } else { Failure::After }))
                     .into_iter()
                     .collect();
-                let driver = driver(&scorer, limits(3, 2)).with_windows(Failing::new(&windows, &script), shingle);
+                let driver = driver(&scorer, limits(3, 2)).with_windows(Failing::new(&windows, &script), rows_of(shingle));
                 let (queue, batch) = (MemoryQueue::default(), records(first..first + length));
                 let invoked = invoke(&driver.turn(MINUTE), &queue, PARTITION, &batch).await;
                 let settled = invoked.resume_at.unwrap_or(batch.len()) as u64;
@@ -406,7 +411,7 @@ proptest! {
 #[tokio::test]
 async fn a_series_warms_up() {
     let (scorer, windows) = (Moody::new(|_, _| Ok(())), MemoryWindows::default());
-    let driver = driver(&scorer, limits(100, 1)).with_windows(&windows, 3);
+    let driver = driver(&scorer, limits(100, 1)).with_windows(&windows, rows_of(3));
     let queue = MemoryQueue::default();
     let invoked = invoke(&driver.turn(MINUTE), &queue, PARTITION, &records(0..13)).await;
     assert_eq!((invoked.tally.done, invoked.tally.rejected, invoked.tally.again), (12, 1, 0));
@@ -422,7 +427,7 @@ async fn a_table_that_fails_hands_everything_back_before_it_costs_anything() {
         for failure in [Failure::Before, Failure::After] {
             let (scorer, windows) = (Moody::new(|_, _| Ok(())), MemoryWindows::default());
             let failing = Failing::new(&windows, &[(call, failure)]);
-            let driver = driver(&scorer, limits(100, 1)).with_windows(failing, 2);
+            let driver = driver(&scorer, limits(100, 1)).with_windows(failing, rows_of(2));
             let queue = MemoryQueue::default();
             let invoked = invoke(&driver.turn(MINUTE), &queue, PARTITION, &records(0..20)).await;
             assert_eq!((invoked.resume_at, scorer.calls()), (Some(0), 0), "call {call}");
@@ -454,11 +459,46 @@ async fn windows_written_by_another_are_read_again() {
         }
     }
     let (scorer, windows) = (Moody::new(|_, _| Ok(())), MemoryWindows::default());
-    let first = driver(&scorer, limits(100, 1)).with_windows(&windows, 2);
+    let first = driver(&scorer, limits(100, 1)).with_windows(&windows, rows_of(2));
     invoke(&first.turn(MINUTE), &MemoryQueue::default(), PARTITION, &records(0..5)).await;
-    let behind = driver(&scorer, limits(100, 1)).with_windows(Behind(&windows, 0.into()), 2);
+    let behind = driver(&scorer, limits(100, 1)).with_windows(Behind(&windows, 0.into()), rows_of(2));
     let queue = MemoryQueue::default();
     let invoked = invoke(&behind.turn(MINUTE), &queue, PARTITION, &records(5..6)).await;
     assert_eq!(invoked.fault, None);
     assert_eq!(scorer.rows().last().map(Vec::as_slice), Some(&[2.0, 5.0][..]));
+}
+
+/// A feature that a record does not give is the previous one in the row and in the chunk, and the same when the batch
+/// comes again; where there was none before, the reading is a reject that says so.
+#[tokio::test]
+async fn previous_values_are_in_the_rows_and_stay() {
+    let gap = |i: u64| {
+        let Decoded::Reading(reading) = records(i..i + 1).entries()[0].clone() else { panic!("a reading") };
+        let filled = vec![Filled { feature: 0, gap: Gap::Null, with: Filling::Previous }];
+        Decoded::Reading(Reading { features: vec![0.0], filled, ..reading })
+    };
+    // Of one series, 0, 3, 9, 12 and 15; the first has no value before it.
+    let batch = |from: usize| {
+        let mut batch = Records::default();
+        let all = [gap(0), gap(3), records(9..10).entries()[0].clone(), gap(12), gap(15)];
+        all.into_iter().skip(from).for_each(|entry| batch.push(entry));
+        batch
+    };
+    let (scorer, windows) = (Moody::new(|_, _| Ok(())), MemoryWindows::default());
+    let plan = Plan { shingle: 1, fills: true, features: vec!["load".to_owned()] };
+    let driver = driver(&scorer, limits(100, 1)).with_windows(&windows, plan);
+    let mut told = Vec::new();
+    for from in [0, 0, 1, 3] {
+        let queue = MemoryQueue::default();
+        let invoked = invoke(&driver.turn(MINUTE), &queue, PARTITION, &batch(from)).await;
+        let rejected = 2_usize.saturating_sub(from);
+        assert_eq!((invoked.tally.rejected, invoked.refused.len()), (rejected, rejected));
+        assert!(invoked.refused.iter().all(|reject| reject.reject.to_string().contains("load")));
+        let chunks = queue.chunks().into_iter();
+        let rows = chunks.flat_map(|c| wire::read::<ChunkV1>(&c.body).expect("its own message").rows);
+        told.push(rows.map(|row| (row.sequence, row.features, row.score)).collect::<Vec<_>>());
+    }
+    let row = |i: u64| (Sequence::from(i), vec![9.0], Some(900.0));
+    let (all, last) = (vec![row(9), row(12), row(15)], vec![row(12), row(15)]);
+    assert_eq!(told, [all.clone(), all.clone(), all, last]);
 }

@@ -30,6 +30,7 @@ mod value;
 mod yaml;
 
 use anomaly_core::config::{Config, ModelKind};
+use anomaly_core::window::Plan;
 
 /// The file [`Target::Sam`] renders, committed at the root of the repository.
 pub const SAM_FILE: &str = "template.yaml";
@@ -97,5 +98,5 @@ fn has_endpoint(config: &Config) -> bool {
 
 /// Whether the endpoint takes several readings as one row, so that the last ones are kept.
 fn has_windows(config: &Config) -> bool {
-    has_endpoint(config) && config.model.shingle() > 1
+    has_endpoint(config) && Plan::of(config, &[]).keeps_windows()
 }

@@ -18,14 +18,13 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let lookup = |name: &str| std::env::var(name).ok();
     telemetry::init(lookup);
-    let InvokeConfig { connection, intake, limits, endpoint, shingle, windows_table, queue_url } =
+    let InvokeConfig { connection, intake, limits, endpoint, plan, windows_table, queue_url } =
         InvokeConfig::from_env(lookup)?;
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let queue = SqsQueue::new(&connector, &queue_url);
     let windows = windows_table.map(|table| DynamoWindows::new(&connector, &table));
-    let driver =
-        Driver::new(scorer, Monotonic::start(), limits, clock::seed()).with_windows(windows, shingle);
+    let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed()).with_windows(windows, plan);
 
     let (driver, queue, intake) = (&driver, &queue, &intake);
     let payload = &Payload::default();

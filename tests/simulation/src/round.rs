@@ -14,6 +14,7 @@ use anomaly_core::classify::Policy;
 use anomaly_core::decode::Decoder;
 use anomaly_core::group::Groups;
 use anomaly_core::rejects::Versions;
+use anomaly_core::window::Plan;
 use anomaly_pipeline::classify::Tables;
 use anomaly_pipeline::invoke::{Driver, Limits};
 
@@ -449,7 +450,7 @@ impl Round {
                 (world.dice.u64(..), world.scenario.shingle)
             };
             let driver = Driver::new(Some(ports.clone()), ports.clone(), self.setup.limits, seed);
-            Arc::new(driver.with_windows(ports, shingle))
+            Arc::new(driver.with_windows(ports, Plan { shingle, ..Plan::plain() }))
         })
     }
 

@@ -556,7 +556,7 @@ mod windows {
         let reading =
             Reading { series: series("a"), at: at(0), features: vec![1.5], filled: Vec::new(), position };
         let mut window = Window::default();
-        window.rows(&[&reading], 2);
+        window.take_in(&[&reading], 2);
         window
     }
 

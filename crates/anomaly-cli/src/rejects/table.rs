@@ -61,15 +61,14 @@ pub(super) fn redrive(
         names::QUEUE_URL => Some(queue.to_owned()),
         _ => lookup(name),
     };
-    let InvokeConfig { connection, intake, limits, endpoint, shingle, windows_table, queue_url } =
+    let InvokeConfig { connection, intake, limits, endpoint, plan, windows_table, queue_url } =
         InvokeConfig::from_env(given).context(KEYS)?;
     // What comes again is no batch of the source, and its share says nothing of it.
     let limits = Limits { shares: false, ..limits };
     let connector = Connector::new(&connection);
     let scorer = endpoint.map(|endpoint| SageMakerScorer::new(&connector, endpoint));
     let windows = windows_table.map(|table| DynamoWindows::new(&connector, &table));
-    let driver =
-        Driver::new(scorer, Monotonic::start(), limits, clock::seed()).with_windows(windows, shingle);
+    let driver = Driver::new(scorer, Monotonic::start(), limits, clock::seed()).with_windows(windows, plan);
     let (queue, table) = (SqsQueue::new(&connector, &queue_url), DynamoRejects::new(&connector, table));
     let redriven = runtime()?.block_on(async {
         let redriven = put_in(&driver.turn(SCORING_MAX), &queue, &intake.decoder, rejects).await;

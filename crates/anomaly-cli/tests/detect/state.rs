@@ -141,7 +141,7 @@ fn a_state_that_cannot_be_used_is_refused() {
     let mut bytes = fs::read(bench.path("state/state")).expect("there");
     bytes[13] = 99;
     bench.put("state/state", &bytes);
-    assert!(carry_on(&bench).stderr.contains("has version 99, this release reads up to 2"));
+    assert!(carry_on(&bench).stderr.contains("has version 99, this release reads up to 3"));
     bench.put("state/state", &bytes[..40]);
     assert_eq!(carry_on(&bench).code, 2);
     bench.put("file", "");

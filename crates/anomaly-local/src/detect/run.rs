@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anomaly_core::alert::{Step, Transition};
 use anomaly_core::classify::Policy;
-use anomaly_core::config::{Config, Input};
+use anomaly_core::config::{self, Config, Input, ModelKind};
 use anomaly_core::explain::Explained;
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
@@ -106,6 +106,7 @@ impl<'r> Run<'r> {
             None => Scoring::of(&options.config.model).ok_or(DetectError::Endpoint)?,
         };
         engine::check(&scoring).map_err(DetectError::Options)?;
+        check_shingle(&options.config.model, &scoring)?;
         let asks = options.config.rules.iter().find(|rule| rule.calibrated);
         if let (Some(rule), Scoring::Forest(_) | Scoring::None) = (asks, &scoring) {
             return Err(DetectError::Uncalibrated { rule: rule.name.clone() });
@@ -580,6 +581,19 @@ fn anomaly_score(finding: Option<&Finding>) -> f64 {
         Some(Finding::Normal(margin) | Finding::Anomalous(margin, _)) => margin.anomaly_score(),
         Some(Finding::Ignored(_)) => 0.5_f64.next_down(),
         Some(Finding::WarmingUp { .. } | Finding::Unjudged(_)) | None => 0.0,
+    }
+}
+
+/// # Errors
+/// [`DetectError::Shingle`] if the endpoint is sent other rows than the model takes that stands for it.
+fn check_shingle(configured: &config::Model, scoring: &Scoring) -> Result<(), DetectError> {
+    match scoring {
+        Scoring::Frozen(model)
+            if configured.kind == ModelKind::Endpoint && configured.shingle() != model.shingle() =>
+        {
+            Err(DetectError::Shingle { configured: configured.shingle(), trained: model.shingle() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anomaly_core::group::Groups;
 use anomaly_core::rejects::Versions;
+use anomaly_core::window::Plan;
 use futures_util::future::{Either, select};
 
 use crate::ports::{NoWindows, Scorer, Timer, Windows};
@@ -55,26 +56,26 @@ pub struct Driver<S, T, W = NoWindows> {
     pub(super) scorer: Option<S>,
     pub(super) timer: T,
     pub(super) windows: W,
-    /// Readings a row.
-    pub(super) shingle: usize,
+    /// What rows are made of.
+    pub(super) plan: Plan,
     pub(super) limits: Limits,
     breaker: Mutex<Breaker>,
     dice: Mutex<Dice>,
 }
 
 impl<S: Scorer, T: Timer> Driver<S, T> {
-    /// A driver for models that take one reading a row. Its waits are drawn from `seed`: each container should have another, so that they do not all
-    /// come back at once.
+    /// A driver for models that take one reading a row. Its waits are drawn from `seed`: each container should have
+    /// another, so that they do not all come back at once.
     pub fn new(scorer: Option<S>, timer: T, limits: Limits, seed: u64) -> Self {
         let breaker = Mutex::new(Breaker::new(limits.breaker));
         let dice = Mutex::new(Dice::new(seed));
-        Driver { scorer, timer, windows: NoWindows, shingle: 1, limits, breaker, dice }
+        Driver { scorer, timer, windows: NoWindows, plan: Plan::plain(), limits, breaker, dice }
     }
 
-    /// The same for a model that takes `shingle` readings a row, of which `windows` keeps the last.
-    pub fn with_windows<W: Windows>(self, windows: W, shingle: usize) -> Driver<S, T, W> {
+    /// The same for rows that are made by `plan`, of what `windows` keeps of the last readings.
+    pub fn with_windows<W: Windows>(self, windows: W, plan: Plan) -> Driver<S, T, W> {
         let Driver { scorer, timer, limits, breaker, dice, .. } = self;
-        Driver { scorer, timer, windows, shingle, limits, breaker, dice }
+        Driver { scorer, timer, windows, plan, limits, breaker, dice }
     }
 }
 

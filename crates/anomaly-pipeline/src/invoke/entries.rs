@@ -22,7 +22,7 @@ pub(super) struct Lot {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Lots {
     pub(super) lots: Vec<Lot>,
-    /// The readings that the model refused: which entry, and the reject it became.
+    /// The readings that the model refused, or could not be given: which entry, and the reject it became.
     pub(super) refused: Vec<(usize, Box<RejectV1>)>,
 }
 
@@ -94,6 +94,12 @@ impl Lots {
         };
         let share = rejects::share(rejected + self.refused.len(), decoded.len(), last);
         lot.entries.push(Entry::Row(RowV1::new(&share)));
+    }
+
+    /// Counts `unknown` among the refused; they are in the lots already, if those reach so far.
+    pub(super) fn refuse(&mut self, unknown: Vec<(usize, Box<RejectV1>)>) {
+        self.refused.extend(unknown);
+        self.refused.sort_by_key(|(index, _)| *index);
     }
 
     /// Adds an entry scored by `scored_by`; what nobody scored goes wherever its neighbours go.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anomaly_core::config::{Config, ModelKind};
+use anomaly_core::config::{Config, Fill, ModelKind};
 use expect_test::{Expect, expect};
 
 use super::{Stage, plain, sam, source};
@@ -369,6 +369,12 @@ fn windows_are_there_where_a_row_is_several_readings() {
     let lines = permissions(&plain(&shingled), "InvokeRole");
     assert!(lines.contains("dynamodb:BatchGetItem, dynamodb:PutItem on Windows.Arn\n"), "{lines}");
     assert!(plain(&shingled).to_yaml().contains("WINDOWS_TABLE: !Ref Windows"));
+    let mut filled = with_endpoint();
+    filled.input.null = Fill::Previous;
+    assert!(
+        plain(&filled).to_yaml().contains("WINDOWS_TABLE: !Ref Windows"),
+        "previous values are in it too"
+    );
     for without in [with_endpoint(), config("kind = \"none\"\nshingle = 4")] {
         assert!(!plain(&without).to_yaml().contains("Windows"));
     }

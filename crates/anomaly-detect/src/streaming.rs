@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{self, Detector, InputError};
 use crate::sealed::{self, StateError};
-use channel::{Channel, Room};
+use channel::Channel;
 
 /// The most features of one reading.
 const FEATURES_MAX: usize = 1_000;
@@ -44,8 +44,8 @@ pub struct StreamingOptions {
 ///
 /// Is the value out of the range it has had? Does it jump? Has the level changed (12 readings against the 12
 /// before, 48 against 48)? Are the readings more restless, or quieter, than ever (24 readings)? Is this time
-/// unlike the same time of the last periods of the season? Each answer is compared with its own history
-/// of block maxima, so that units, offsets and noise do not matter, and a score of 0.5 says: less than once in
+/// unlike the same time of the last periods of the season? Each answer is compared with its own history of
+/// block maxima, so that units, offsets and noise do not matter, and a score of 0.5 says: less than once in
 /// 10,000 readings, if the series goes on as it was.
 ///
 /// - **Univariate or multivariate.** Every feature has its own answers; they count together as a feature's
@@ -57,8 +57,8 @@ pub struct StreamingOptions {
 /// - **Memory.** Tails forget after 3,000 to 6,000 readings. A reading is learned up to four times the way to
 ///   the bar: the fault that was reported does not hide the next one. What stays becomes usual, as the bar
 ///   rises with every block.
-/// - **State.** At most 4,096 bytes for one feature, 3.7 KB for each of up to 8, less for more. Exact: saved
-///   and loaded, it goes on to the same bits. No randomness at all.
+/// - **State.** At most 4,096 bytes for one feature, 3.4 KB for each of several. Exact: saved and loaded, it
+///   goes on to the same bits. No randomness at all.
 ///
 /// ```
 /// use anomaly_detect::{Detector, Streaming, StreamingOptions};
@@ -116,13 +116,13 @@ impl Streaming {
     /// [`StateError`] if a newer build wrote the bytes, or if they are not what was written.
     pub fn load(bytes: &[u8]) -> Result<Streaming, StateError> {
         let state: State = sealed::open(bytes)?;
-        let room = state.room();
+        let season_blocks = state.season_blocks();
         let fits = state.kind == KIND
             && state.options.period.is_none_or(|period| (2..=1_000_000).contains(&period))
             && state.channels.len() <= FEATURES_MAX
             && state.channels.is_empty() == (state.readings_learned == 0)
             && state.alarm.is_finite()
-            && state.channels.iter().all(|channel| channel.is_sound(room));
+            && state.channels.iter().all(|channel| channel.is_sound(season_blocks));
         if fits {
             Ok(Streaming { state })
         } else {
@@ -152,7 +152,7 @@ impl Streaming {
         let known = self.state.channels.iter().map(Channel::blocks).min().unwrap_or(0);
         let is_warm = self.state.readings_learned >= WARMUP;
         // Half of the blocks are always there once the memory was full.
-        let full = self.state.room().tail_blocks as f64 / 2.0;
+        let full = tail::BLOCKS_MAX as f64 / 2.0;
         if is_warm { (known as f64 / full).min(1.0) } else { 0.0 }
     }
 
@@ -168,10 +168,10 @@ impl Streaming {
 
     /// Tells that `readings` never came, at most 100,000 of them: the season goes on, nothing is learned.
     pub fn skip(&mut self, readings: u32) {
-        let room = self.state.room();
+        let season_blocks = self.state.season_blocks();
         for channel in &mut self.state.channels {
             for _ in 0..readings.min(100_000) {
-                channel.skip(room);
+                channel.skip(season_blocks);
             }
         }
     }
@@ -215,8 +215,8 @@ impl State {
         (!self.channels.is_empty()).then_some(self.channels.len())
     }
 
-    fn room(&self) -> Room {
-        Room::of(self.channels.len())
+    fn season_blocks(&self) -> usize {
+        channel::season_blocks(self.channels.len())
     }
 
     fn check(&self, features: &[f64]) -> Result<(), InputError> {
@@ -251,9 +251,9 @@ impl State {
             let channel = |&value: &f64| Channel::new(value, self.options.period);
             self.channels = features.iter().map(channel).collect();
         }
-        let room = self.room();
+        let season_blocks = self.season_blocks();
         for (channel, &value) in self.channels.iter_mut().zip(features) {
-            channel.learn(value, BAR, room);
+            channel.learn(value, BAR, season_blocks);
         }
         self.readings_learned += 1;
     }

@@ -60,9 +60,11 @@ fn noise_makes_an_alert_in_some_ten_thousand_readings() -> Outcome {
 
 #[test]
 fn more_features_do_not_make_more_alerts() -> Outcome {
-    let rows = (0..30_000u64).map(|n| (0..8).map(|k| normal(n * 8 + k)).collect());
-    let alarms = alarms(rows)?;
-    assert!(alarms.len() <= 9, "{alarms:?}");
+    for (width, readings) in [(4, 30_000), (20, 12_000)] {
+        let rows = (0..readings).map(|n| (0..width).map(|k| normal(n * width + k)).collect());
+        let alarms = alarms(rows)?;
+        assert!(alarms.len() as f64 <= 0.3e-3 * readings as f64, "{width} features: {alarms:?}");
+    }
     Ok(())
 }
 
@@ -149,6 +151,12 @@ fn the_state_of_a_feature_never_takes_more_than_4096_bytes() -> Outcome {
         }
     }
     assert!(most <= 4096, "{most} bytes");
+
+    let mut wide = new()?;
+    for n in 0..10_000 {
+        wide.learn(&[series(n), series(n + 7), series(n + 70), series(n + 700)])?;
+    }
+    assert!(wide.save().len() <= 4 * 3_500, "{} bytes", wide.save().len());
     Ok(())
 }
 

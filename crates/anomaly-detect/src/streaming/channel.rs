@@ -27,25 +27,14 @@ const SEASON_DOWN: usize = 11;
 /// count in full; these all look at the same readings.
 pub(super) const SECOND_SHARE: f64 = 0.2;
 
-/// How much is kept of a feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    /// Blocks of each tail.
-    pub(super) tail_blocks: usize,
-    /// Blocks of the season.
-    pub(super) season_blocks: usize,
-}
-
-impl Room {
-    /// One feature has all the room there is in 4 KB; the features of a wide series have less each.
-    pub(super) fn of(width: usize) -> Room {
-        let (tail_blocks, season_blocks) = match width {
-            0..=1 => (48, 512),
-            2..=8 => (48, 256),
-            9..=64 => (24, 128),
-            _ => (16, 64),
-        };
-        Room { tail_blocks, season_blocks }
+/// Blocks of a feature's past that are kept for its season: with 512 one feature fits into 4 KB; the features
+/// of a wide series have fewer each, and see shorter or coarser seasons.
+pub(super) fn season_blocks(width: usize) -> usize {
+    match width {
+        0..=1 => 512,
+        2..=8 => 256,
+        9..=64 => 128,
+        _ => 64,
     }
 }
 
@@ -80,8 +69,9 @@ impl Channel {
         }))
     }
 
-    /// Takes `value` as the next one. `bar` is the surprise from which a reading is reported.
-    pub(super) fn learn(&mut self, value: f64, bar: f64, room: Room) {
+    /// Takes `value` as the next one. `bar` is the surprise from which a reading is reported; `season_blocks`
+    /// is of [`season_blocks`].
+    pub(super) fn learn(&mut self, value: f64, bar: f64, season_blocks: usize) {
         match self.grid.learn(value, self.recent.reach()) {
             Step::Stays => {}
             Step::Finer => self.scale(REFINEMENT_LOG2),
@@ -99,10 +89,10 @@ impl Channel {
         let had_season = self.season.period().is_some();
         for (tail, statistic) in self.tails.iter_mut().zip(statistics(&self.season, &look)) {
             if let Some(statistic) = statistic {
-                tail.learn(statistic, bar, room.tail_blocks);
+                tail.learn(statistic, bar);
             }
         }
-        self.season.learn(learned_place, residual, room.season_blocks);
+        self.season.learn(learned_place, residual, season_blocks);
         self.recent.learn(place);
         if had_season && self.season.period().is_none() {
             // The next season is another one.
@@ -111,8 +101,8 @@ impl Channel {
     }
 
     /// A reading that never came: the season goes on, nothing else is learned.
-    pub(super) fn skip(&mut self, room: Room) {
-        self.season.skip(self.expected_place(), room.season_blocks);
+    pub(super) fn skip(&mut self, season_blocks: usize) {
+        self.season.skip(self.expected_place(), season_blocks);
     }
 
     /// What the next value will be like, in the feature's unit.
@@ -130,12 +120,12 @@ impl Channel {
         self.tails[UP].blocks()
     }
 
-    pub(super) fn is_sound(&self, room: Room) -> bool {
+    pub(super) fn is_sound(&self, season_blocks: usize) -> bool {
         self.grid.is_sound()
             && self.recent.is_sound()
-            && self.season.is_sound(room.season_blocks)
+            && self.season.is_sound(season_blocks)
             && self.tails.len() == STATISTICS
-            && self.tails.iter().all(|tail| tail.is_sound(room.tail_blocks))
+            && self.tails.iter().all(Tail::is_sound)
     }
 
     fn expected_place(&self) -> f64 {

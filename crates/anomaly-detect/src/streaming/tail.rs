@@ -17,6 +17,10 @@ use super::grid::STEPS_MAX;
 const BLOCK_FIRST: u16 = 16;
 const BLOCK_MAX: u16 = 128;
 
+/// Blocks kept, less one: an even number, so that two can become one. With half as many the noise of the
+/// estimate makes three times the alerts.
+pub(super) const BLOCKS_MAX: usize = 48;
+
 /// Blocks that must be there before anything is judged.
 const BLOCKS_MIN: usize = 6;
 
@@ -90,7 +94,7 @@ impl Tail {
 
     /// Takes `statistic` as the next one, up to what a surprise of `bar` allows (see [`LEARNED_MAX`]); at
     /// most `blocks_max` blocks are kept.
-    pub(super) fn learn(&mut self, statistic: f64, bar: f64, blocks_max: usize) {
+    pub(super) fn learn(&mut self, statistic: f64, bar: f64) {
         let learned = statistic.min(self.most_learned(bar)) as f32;
         self.seen = (self.seen + 1).min(DEVIATION_READINGS);
         let off = learned - self.mean;
@@ -99,7 +103,7 @@ impl Tail {
         self.current = self.current.max(learned);
         self.filled += 1;
         if self.filled == self.block {
-            self.close_block(blocks_max);
+            self.close_block();
         }
     }
 
@@ -123,9 +127,9 @@ impl Tail {
         self.maxima.len()
     }
 
-    pub(super) fn is_sound(&self, blocks_max: usize) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         let finite = [self.current, self.level, self.excess, self.mean, self.variance];
-        self.maxima.len() < blocks_max
+        self.maxima.len() < BLOCKS_MAX
             && finite.iter().chain(&self.maxima).all(|steps| steps.is_finite())
             && (BLOCK_FIRST..=BLOCK_MAX).contains(&self.block)
             && self.filled < self.block
@@ -142,10 +146,10 @@ impl Tail {
         f64::from(self.excess).max(0.5).max(f64::from(self.level.abs()) * 2e-7)
     }
 
-    fn close_block(&mut self, blocks_max: usize) {
+    fn close_block(&mut self) {
         self.maxima.push(self.current);
         (self.current, self.filled) = (-FAR, 0);
-        if self.maxima.len() >= blocks_max {
+        if self.maxima.len() >= BLOCKS_MAX {
             if self.block < BLOCK_MAX {
                 self.maxima =
                     self.maxima.chunks(2).map(|two| two.iter().copied().fold(-FAR, f32::max)).collect();

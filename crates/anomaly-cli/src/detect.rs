@@ -1,7 +1,7 @@
 //! `anomaly detect`: readings from files or a pipe, alerts to the terminal.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, IsTerminal};
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,7 +13,8 @@ use anomaly_core::time::Timestamp;
 use anomaly_detect::Model;
 use anomaly_local::detect::{Options, Summary, Which, detect};
 use anomaly_local::input::{Source, Stop};
-use anyhow::{Context, bail};
+use anomaly_local::serve::open_model;
+use anyhow::{Context, bail, ensure};
 
 use crate::terminal::{Form, Terminal};
 
@@ -42,7 +43,8 @@ pub(crate) struct DetectArgs {
     /// robust:k=4,on=cpu,for=3 of 5; repeat for several. Kinds and keys: docs/rules.md.
     #[arg(short, long, value_name = "RULE")]
     rule: Vec<String>,
-    /// Score with a model that `anomaly train` made, in place of learning.
+    /// Score with a model that `anomaly train` made (its file, or a folder with what is in it), in place of
+    /// learning.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Print alerts as JSON lines.
@@ -157,9 +159,14 @@ fn column(name: String) -> String {
     if name.starts_with('/') { name } else { pointer(&name) }
 }
 
+/// An artifact, or a folder with its unpacked files, as `anomaly serve` takes them.
 fn model(path: &Path) -> anyhow::Result<Model> {
-    let file = File::open(path).with_context(|| format!("the model {} cannot be opened", path.display()))?;
-    Model::read(BufReader::new(file)).with_context(|| format!("the model {} cannot be used", path.display()))
+    ensure!(
+        path.exists(),
+        "the model {} cannot be opened: there is no such file\nhint: `anomaly train` writes models",
+        path.display()
+    );
+    open_model(path).with_context(|| format!("the model {} cannot be used", path.display()))
 }
 
 /// The first signal ends the run after the row at hand, the second one at once.

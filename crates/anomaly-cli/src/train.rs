@@ -79,13 +79,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     );
     let history = read(&args)?;
     let rejected = history.rejected;
-    for name in resting(&history) {
-        writeln!(
-            io::stderr().lock(),
-            "{name} never moves in this history: its first move will look strange\n\
-             hint: train on a longer history, or choose the others with --value"
-        )?;
-    }
+    let resting: Vec<String> = resting(&history).map(str::to_owned).collect();
     let options = TrainOptions {
         features: history.features,
         shingle: args.shingle,
@@ -94,6 +88,13 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         seed: args.seed,
     };
     let model = Model::train(history.rows, &options).context("cannot train")?;
+    for name in resting {
+        writeln!(
+            io::stderr().lock(),
+            "{name} never moves in this history: its first move will look strange\n\
+             hint: train on a longer history, or choose the others with --value"
+        )?;
+    }
     write(&model, &args.output).with_context(|| format!("cannot write {}", args.output.display()))?;
     let summary = match args.json {
         true => as_json(&model, rejected, &args.output),

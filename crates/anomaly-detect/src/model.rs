@@ -226,11 +226,13 @@ impl fmt::Display for TrainError {
             TrainError::Shingle { shingle } => {
                 write!(f, "{shingle} readings a row are not 1 to {SHINGLE_MAX}")
             }
-            TrainError::TooFewRows { found, least } => write!(
-                f,
-                "{found} rows are too few to train on: at least {least} are needed\n\
-                 hint: a few hundred rows of normal operation make a useful model"
-            ),
+            TrainError::TooFewRows { found, least } => {
+                let hint = match least / ROWS_MIN {
+                    1 => "a few hundred rows of normal operation make a useful model",
+                    _ => "rows of fewer readings need less of a history",
+                };
+                write!(f, "{found} rows are too few to train on: at least {least} are needed\nhint: {hint}")
+            }
             TrainError::Row { row_idx, problem } => write!(f, "row {}: {problem}", row_idx + 1),
             TrainError::Names { expected, found } => {
                 write!(f, "{found} feature names for rows of {expected} features")

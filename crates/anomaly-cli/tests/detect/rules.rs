@@ -78,7 +78,38 @@ fn a_model_takes_its_own_columns_in_its_own_order() {
     bench.put("model.tar.gz", "not a model");
     let said = bench.detect("web.csv --model model.tar.gz");
     assert!(said.stderr.starts_with("error: the model model.tar.gz cannot be used: "), "{}", said.stderr);
-    assert_eq!(bench.detect("web.csv --model nowhere.tar.gz").code, 2);
+    let said = bench.detect("web.csv --model nowhere.tar.gz");
+    assert_eq!(said.code, 2);
+    assert!(
+        said.stderr.contains("there is no such file\nhint: `anomaly train` writes models"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// What a model is to be given, an endpoint is to be sent too.
+#[test]
+fn rows_of_several_readings_are_as_long_as_the_model_says() {
+    let bench = Bench::new();
+    bench.put("web.csv", csv(60, &[]));
+    let rows = (0..300).map(|i| (i..i + 3).flat_map(|i| [f64::from(i % 7), f64::from(i % 11)]).collect());
+    let features = ["latency_ms", "requests"].map(str::to_owned).to_vec();
+    let options = TrainOptions { features, shingle: 3, trees: 5, ..TrainOptions::default() };
+    let model = Model::train(rows, &options).expect("enough rows");
+    model.write(File::create(bench.path("model.tar.gz")).expect("made")).expect("written");
+    assert_eq!(bench.detect("web.csv --model model.tar.gz --scores scores.csv").code, 0);
+    let scored = |line: &str| line.ends_with(|c: char| c.is_ascii_digit());
+    let scores: Vec<bool> = bench.get("scores.csv").lines().skip(1).take(4).map(scored).collect();
+    assert_eq!(scores, [false, false, true, true], "the first two have too few before them");
+
+    bench.put("e.toml", "[model]\nkind = \"endpoint\"\nendpoint = \"e\"\nshingle = 2\n");
+    let said = bench.detect("web.csv --model model.tar.gz --config e.toml");
+    assert_eq!(said.code, 2);
+    assert!(
+        said.stderr.contains("hint: set [model] shingle = 3, or train with --shingle 2"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("anomaly-core", &[]),
     ("anomaly-detect", &["anomaly-core"]),
-    ("anomaly-pipeline", &["anomaly-core"]),
+    ("anomaly-pipeline", &["anomaly-core", "anomaly-detect"]),
     ("anomaly-fakes", &["anomaly-core", "anomaly-pipeline"]),
     ("anomaly-aws", &["anomaly-core", "anomaly-pipeline"]),
     ("anomaly-local", &["anomaly-core", "anomaly-detect", "anomaly-pipeline"]),

@@ -191,6 +191,7 @@ pub fn limits(config: &Config) -> Limits {
         groups: config.source.groups(),
         // With 1 nothing is too much.
         shares: config.rejects.share < 1.0,
+        embedded: config.model.is_embedded(),
         rejected_by: Some(Versions::of(config)),
         ..Limits::default()
     }

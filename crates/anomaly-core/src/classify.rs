@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Extra, Feature, FilledIn, Standing, Stepped, Transition, Watch};
 use crate::calibration::Calibration;
-use crate::config::{Config, EventTime, ModelKind, On, Rule};
+use crate::config::{Config, EMBEDDED, EventTime, ModelKind, On, Rule};
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
 use crate::models::Models;
@@ -44,6 +44,10 @@ pub struct Policy {
     /// Of the model in this process: for the rules that ask for one.
     own: Option<Calibration>,
     versions: Versions,
+    /// Whether the embedded detector learns the series.
+    embedded: bool,
+    /// The rules for scores by the embedded detector where it stands in for an endpoint.
+    fallback: Option<Vec<Rule>>,
 }
 
 impl Policy {
@@ -62,7 +66,19 @@ impl Policy {
             calibration: config.model.calibration.clone(),
             own: None,
             versions: Versions::of(config),
+            embedded: config.model.is_embedded(),
+            fallback: config.model.fallback.map(|_| config.rules.iter().map(Rule::for_fallback).collect()),
         }
+    }
+
+    /// Whether the embedded detector learns the readings of `series`: shares of rejects have a rule and no model.
+    pub fn embeds(&self, series: &SeriesId) -> bool {
+        self.embedded && !series.is_of_rejects()
+    }
+
+    /// Whether scores by `model` are those of a detector that stands in for an endpoint.
+    fn is_fallback(&self, model: &str) -> bool {
+        self.fallback.is_some() && model == EMBEDDED
     }
 
     /// By what readings are rejected that do not come in time.
@@ -127,6 +143,14 @@ impl Policy {
             false => (&self.rules, &self.feature_names),
         }
     }
+
+    /// The same, where `model` gave the score.
+    fn of_scores_by(&self, model: &str, series: &SeriesId) -> (&[Rule], &[String]) {
+        match &self.fallback {
+            Some(rules) if self.is_fallback(model) && !series.is_of_rejects() => (rules, &self.feature_names),
+            _ => self.of(series),
+        }
+    }
 }
 
 /// All that is remembered of a series.
@@ -147,6 +171,9 @@ pub struct SeriesState {
     /// Whose scores the rules know; encoded behind the rest.
     #[serde(skip)]
     models: Models,
+    /// What the embedded detector remembers, in its own form; encoded behind the rest. Empty without one.
+    #[serde(skip)]
+    embedded: Vec<u8>,
 }
 
 /// What came of one reading.
@@ -170,19 +197,24 @@ pub struct Found {
     /// The features that this number rests on and that the record did not give: of a score all, of a feature's
     /// value itself; mostly none. Of a score of several readings only those of the last one.
     pub filled: Vec<FilledIn>,
+    /// Whether the score is by the embedded detector, because the endpoint gave none.
+    pub fallback: bool,
 }
 
 impl Found {
     fn of_other_series(rule: &Rule) -> Self {
         let finding = Finding::Unjudged(Nothing::OtherSeries);
         let standing = Standing::Quiet { anomalous: 0, hold: rule.hold };
-        Found { number: None, finding, standing, filled: Vec::new() }
+        Found { number: None, finding, standing, filled: Vec::new(), fallback: false }
     }
 }
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.finding.fmt(f)?;
+        if self.fallback {
+            f.write_str("; by the embedded detector, as the endpoint gave no score")?;
+        }
         self.filled.iter().try_for_each(|filled| write!(f, "; {filled}"))
     }
 }
@@ -210,7 +242,7 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
         state.last.remember(reading);
     }
     let mut judgement = Judgement::default();
-    let (rules, names) = policy.of(&reading.series);
+    let (rules, names) = policy.of_scores_by(model, &reading.series);
     if scored.score.is_some() {
         state.turn_to(model, rules);
     }
@@ -225,9 +257,11 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
         let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
         let filled = filled_in(names, reading, |index| rests_on(names, &rule.on, index));
         let standing = watch.standing(rule, stepped.as_ref().map(|stepped| stepped.step));
-        judgement.findings.push(Found { number, finding, standing, filled });
+        let fallback = policy.is_fallback(model) && rule.on == On::Score;
+        judgement.findings.push(Found { number, finding, standing, filled, fallback });
         if let Some(stepped) = stepped {
-            judgement.transitions.push(transition(names, state, rule, scored, stepped, model));
+            let transition = transition(names, state, rule, scored, stepped, model);
+            judgement.transitions.push(Transition { fallback, ..transition });
         }
     }
     judgement
@@ -289,6 +323,7 @@ fn transition(
         width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
         model: model.to_owned(),
         late_ms: None,
+        fallback: false,
         filled: filled_in(names, reading, |_| true).into_iter().take(FEATURES_KEPT).collect(),
     }
 }
@@ -314,9 +349,10 @@ const LAST_VERSION: u8 = 4;
 const MODELS_VERSION: u8 = 5;
 /// The version of the encoded state with all that and where the last write is noted.
 const NOTE_VERSION: u8 = 6;
-/// The version of the encoded state with all that and what methods other than `sigma` remember; the newest this code
-/// reads.
-const STATE_VERSION: u8 = 7;
+/// The version of the encoded state with all that and what methods other than `sigma` remember.
+const EXTRAS_VERSION: u8 = 7;
+/// The version of the encoded state with all that and what the embedded detector remembers; the newest this code reads.
+const STATE_VERSION: u8 = 8;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -368,6 +404,7 @@ impl SeriesState {
         };
         let mut late = before.filter(|before| goes_on(&before.seen)).unwrap_or_default();
         late.models = self.models.clone();
+        late.embedded = self.embedded.clone();
         late.watches.retain(|(name, _)| self.watches.iter().any(|(other, _)| other == name));
         for (name, watch) in &self.watches {
             late.watch(name).learn_from(watch);
@@ -380,6 +417,16 @@ impl SeriesState {
         self.hold.is_none() && self.watches.iter().all(|(_, watch)| watch.is_at_rest())
     }
 
+    /// What the embedded detector remembers of the series; empty if nothing.
+    pub fn embedded(&self) -> &[u8] {
+        &self.embedded
+    }
+
+    /// Keeps what the embedded detector remembers now.
+    pub fn set_embedded(&mut self, memory: Vec<u8>) {
+        self.embedded = memory;
+    }
+
     /// What is remembered, by the rule's name.
     pub fn watches(&self) -> impl Iterator<Item = (&str, &Watch)> {
         self.watches.iter().map(|(name, watch)| (name.as_str(), watch))
@@ -390,10 +437,14 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
-            (hold, write) if self.has_extras() => {
+            (hold, write) if self.has_extras() || !self.embedded.is_empty() => {
+                let version = if self.embedded.is_empty() { EXTRAS_VERSION } else { STATE_VERSION };
                 let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
-                let bytes = postcard::to_extend(&rest, plain(STATE_VERSION)).unwrap_or_default();
-                postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default()
+                let bytes = postcard::to_extend(&rest, plain(version)).unwrap_or_default();
+                let mut bytes =
+                    postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default();
+                bytes.extend(&self.embedded);
+                bytes
             }
             (hold, write) if self.seen.noted_in.is_some() => {
                 let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
@@ -456,11 +507,14 @@ impl SeriesState {
                     postcard::take_from_bytes(rest).ok()?;
                 (state.seen.last_write, state.hold, state.seen.noted_in) = (write, hold, noted_in);
                 (state.last, state.models) = (last, models);
-                if version == STATE_VERSION {
+                if version >= EXTRAS_VERSION {
                     let ((extras, kept), behind) = postcard::take_from_bytes(rest).ok()?;
                     state.set_extras(extras)?;
                     state.models.set_kept(kept)?;
                     rest = behind;
+                }
+                if version == STATE_VERSION {
+                    state.embedded = std::mem::take(&mut rest).to_vec();
                 }
                 rest
             }

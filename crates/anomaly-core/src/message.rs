@@ -114,6 +114,9 @@ pub fn text(transition: &Transition) -> String {
         ],
     };
     lines.extend(transition.late_ms.map(late));
+    if transition.fallback {
+        lines.push("  scored by the embedded detector, as the endpoint gave no score".to_owned());
+    }
     lines.extend(features(transition));
     lines.extend(transition.filled.iter().map(|filled| format!("  {filled}")));
     lines.push(format!("  alert {} transition {}", transition.alert, transition.number));

@@ -18,12 +18,19 @@ fn exchange(example: &str, rows: &[&[f64]], answer: &[u8]) -> (Vec<u8>, Vec<f64>
 fn the_guides_examples_hold() {
     let examples: Vec<&str> =
         GUIDE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [calibration, isolation_forest, tensorflow, random_cut_forest, one_by_one] = examples[..] else {
+    let [calibration, fallback, isolation_forest, tensorflow, random_cut_forest, one_by_one] = examples[..]
+    else {
         panic!("{} examples", examples.len())
     };
     let config = Config::from_toml(calibration).expect("valid");
     let calibration = config.model.calibration.expect("it gives one");
     assert!(calibration.is_of("my-endpoint/AllTraffic@1f0c6e2b7a94") && !calibration.is_of("my-endpoint"));
+
+    let config = Config::from_toml(fallback).expect("valid");
+    assert!(config.model.is_embedded());
+    let mistaken = fallback.replace("\"endpoint\"", "\"none\"").replace("endpoint = \"my-endpoint\"\n", "");
+    let error = Config::from_toml(&mistaken).expect_err("nothing to fall back from").to_string();
+    assert!(error.contains("model.fallback"), "{error}");
 
     let two: [&[f64]; 2] = [&[1.5, 16.0], &[-2.0, 9.2]];
 

@@ -1,12 +1,13 @@
 //! Stage two: a scored chunk to states and transitions.
 
+mod embedded;
 mod flush;
 mod late;
 mod order;
 mod recall;
 
 use anomaly_core::alert::Transition;
-use anomaly_core::classify::{Judgement, Policy, SeriesState, classify};
+use anomaly_core::classify::{Judgement, Policy, SeriesState};
 use anomaly_core::event_time::Untimeliness;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::rule::Finding;
@@ -17,6 +18,7 @@ pub use self::flush::{FLUSH_MAX, Flushed, flush};
 
 use crate::fault::Fault;
 use crate::ports::{Journal, Rejects, Saved, States, Stored};
+use embedded::Judge;
 use late::Sorted;
 use recall::Recall;
 
@@ -191,7 +193,9 @@ impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
                 recall.secure(series, state.seen(), *now).await?;
                 let positions = fresh.iter().map(|row| &row.reading.position);
                 state.seen_mut().write(recall.order(), positions, recall.noted_in());
-                let mut judged = judge(policy, &mut state, series, &fresh, model);
+                let mut judge = Judge::of(policy, series, &state)?;
+                let mut judged = judge_all(&mut judge, &mut state, series, &fresh, model);
+                judge.leave(&mut state);
                 judged.fresh = count;
                 self.keep_dropped(&judged).await?;
                 let saved = tables.states.save(series, &state, revision, &judged.transitions, *now).await?;
@@ -287,19 +291,19 @@ impl Judged {
 }
 
 /// Judges `rows` of `series`, which `state` has not judged, or puts them by until their time has come.
-fn judge(
-    policy: &Policy,
+fn judge_all(
+    judge: &mut Judge<'_>,
     state: &mut SeriesState,
     series: &SeriesId,
     rows: &[&Scored],
     model: &str,
 ) -> Judged {
     let mut judged = Judged::default();
-    order::end_if_unwanted(policy, state, series, &mut judged);
+    order::end_if_unwanted(judge, state, series, &mut judged);
     for row in rows {
-        match policy.event_time() {
-            None => judged.add(classify(policy, state, row, model)),
-            Some(event_time) => order::admit(policy, event_time, state, row, model, &mut judged),
+        match judge.policy.event_time() {
+            None => judged.add(judge.classify(state, row, model)),
+            Some(event_time) => order::admit(judge, event_time, state, row, model, &mut judged),
         }
     }
     judged

@@ -15,6 +15,7 @@ mod windows;
 
 use std::borrow::Cow;
 
+use anomaly_core::config::EMBEDDED;
 use anomaly_core::group::Groups;
 use anomaly_core::reading::Reading;
 use anomaly_core::records::{Decoded, Records};
@@ -46,12 +47,14 @@ pub struct Invoked {
     pub refused: Vec<RejectV1>,
     /// Why records are wanted again; `None` if none are.
     pub fault: Option<Fault>,
+    /// What kept the model from scoring readings that were left to the embedded detector; `None` if none were.
+    pub fallback: Option<Fault>,
 }
 
 /// Scores `records`, which are of one partition and in order, and queues them with the rejects among them.
 ///
 /// Stops at the first reading that could not be scored: what comes before it is handed on, the rest is wanted
-/// again. The source resumes at the first record of which something was not handed on: what was handed on
+/// again, or, with a fallback, handed on to the embedded detector. The source resumes at the first record of which something was not handed on: what was handed on
 /// beyond it comes again, and `classify` knows it. A reading that the model refuses by itself is handed on as a reject.
 pub async fn invoke<S: Scorer, T: Timer, W: Windows>(
     turn: &Turn<'_, S, T, W>,
@@ -59,7 +62,7 @@ pub async fn invoke<S: Scorer, T: Timer, W: Windows>(
     partition: &str,
     records: &Records,
 ) -> Invoked {
-    let (mut lots, scoring) = judge(turn, records.entries()).await;
+    let Judged { mut lots, fault: scoring, fallback } = judge(turn, records.entries()).await;
     // A batch of which something comes again has its share then.
     if scoring.is_none() && turn.driver.limits.shares {
         lots.add_share(records.entries());
@@ -79,32 +82,41 @@ pub async fn invoke<S: Scorer, T: Timer, W: Windows>(
         chunks,
         refused: refused.into_iter().map(|(_, reject)| *reject).collect(),
         fault: sending.or(scoring),
+        fallback,
     }
 }
 
-/// The entries up to the first reading that could not be scored, and why it could not.
-async fn judge<S: Scorer, T: Timer, W: Windows>(
-    turn: &Turn<'_, S, T, W>,
-    decoded: &[Decoded],
-) -> (Lots, Option<Fault>) {
-    let by = turn.driver.limits.rejected_by;
+/// The entries up to the first reading that could not be scored, and why it could not; all of them with a fallback.
+struct Judged {
+    lots: Lots,
+    fault: Option<Fault>,
+    fallback: Option<Fault>,
+}
+
+async fn judge<S: Scorer, T: Timer, W: Windows>(turn: &Turn<'_, S, T, W>, decoded: &[Decoded]) -> Judged {
+    let Limits { rejected_by: by, embedded, .. } = turn.driver.limits;
     let Some(scorer) = &turn.driver.scorer else {
-        return (lots(decoded, "none", by, |_| false, Vec::new()), None);
+        let model = if embedded { EMBEDDED } else { "none" };
+        let lots = lots(decoded, model, by, |_| false, Vec::new(), None);
+        return Judged { lots, fault: None, fallback: None };
     };
-    let (asked, fault) = match ask_for(turn, decoded).await {
-        Ok(asked) => (asked, None),
-        Err(fault) => (Asked::nothing(decoded), Some(fault)),
+    let asked = match ask_for(turn, decoded).await {
+        Ok(asked) => asked,
+        // Every reading counts as having a row that was not scored. No fallback either: windows that were not
+        // written down would lack these readings ever after.
+        Err(fault) => {
+            let lots = lots(decoded, scorer.model(), by, |_| true, Vec::new(), None);
+            return Judged { lots, fault: Some(fault), fallback: None };
+        }
     };
     let given: Vec<&[f64]> = asked.rows.iter().flatten().map(AsRef::as_ref).collect();
-    let part = match fault {
-        None => turn.score(scorer, &given).await,
-        Some(fault) => Part::failed(fault),
-    };
-    // Without rows for want of windows, every reading counts as having one that was not scored.
-    let has_row = |index: usize| asked.rows.get(index).is_none_or(Option::is_some);
-    let mut lots = lots(&asked.entries, scorer.model(), by, has_row, part.outcomes);
+    let Part { outcomes, fault } = turn.score(scorer, &given).await;
+    let has_row = |index: usize| asked.rows.get(index).is_some_and(Option::is_some);
+    let rest = fault.as_ref().filter(|_| embedded).map(|_| EMBEDDED);
+    let mut lots = lots(&asked.entries, scorer.model(), by, has_row, outcomes, rest);
     lots.refuse(asked.unknown);
-    (lots, part.fault)
+    let (fault, fallback) = if embedded { (None, fault) } else { (fault, None) };
+    Judged { lots, fault, fallback }
 }
 
 /// What a model is asked for a batch.

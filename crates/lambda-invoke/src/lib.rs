@@ -45,11 +45,12 @@ pub async fn handle<S: Scorer, T: Timer, W: Windows>(
             resume_at.push(Some(0));
             continue;
         }
-        let Invoked { tally, resume_at: at, chunks: sent, refused, fault } =
+        let Invoked { tally, resume_at: at, chunks: sent, refused, fault, fallback } =
             invoke(turn, queue, name, records).await;
         refused.iter().for_each(log_reject);
         refused.into_iter().for_each(|reject| partition.refuse(reject));
         fault.iter().for_each(log_fault);
+        fallback.iter().for_each(log_fallback);
         total = add(total, tally);
         chunks += sent;
         resume_at.push(at);
@@ -114,6 +115,15 @@ fn log_reject(reject: &RejectV1) {
 }
 
 /// One line a fault: an error if somebody must act, a warning if waiting may help.
+fn log_fallback(fault: &Fault) {
+    let kind = fault.kind.as_str();
+    if fault.kind.may_pass() {
+        tracing::warn!(%fault, kind, "readings left to the embedded detector");
+    } else {
+        tracing::error!(%fault, kind, "readings left to the embedded detector");
+    }
+}
+
 fn log_fault(fault: &Fault) {
     let kind = fault.kind.as_str();
     if fault.kind.may_pass() {

@@ -46,7 +46,7 @@ pub fn run(name: &str, bytes: &[u8]) {
 /// `[input]` in forms that go different ways through the decoder.
 const INPUTS: [&str; 7] = [
     "series = '/s'\ntime = '/t'\nfeatures = ['/a', '/b/0']",
-    "series = 'one'\nfeatures = ['/a']\ntext_numbers = true\nmissing = 0.0\nnull = 2.0\nnot_finite = 1.5",
+    "series = 'one'\nfeatures = ['/a']\ntext_numbers = true\nmissing = 0.0\nnull = 2.0\nnot_finite = 1.5\nwidth = 'previous'",
     "format = 'csv'\nseries = '/s'\ntime = '/t'\nfeatures = ['/a', '/b']",
     "format = 'csv'\nseries = '/0'\nfeatures = ['/2']\nheader = false\ndelimiter = ';'\nwidth = 0.0",
     "series = '/s'\nfeatures = ['/a']\nencoding = 'base64'",

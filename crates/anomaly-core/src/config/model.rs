@@ -28,6 +28,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("body_bytes_max", Known::Value),
     ("in_flight", Known::Value),
     ("shingle", Known::Value),
+    ("fallback", Known::Value),
     ("seed", Known::Value),
     ("calibration", Known::Table(CALIBRATION_KEYS)),
 ];
@@ -101,6 +102,9 @@ pub struct Model {
     /// Readings per row, 1 to 128: see [`Model::shingle`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shingle: Option<usize>,
+    /// What gives the scores while the endpoint gives none; absent: readings wait for it in the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// The embedded forest's seed.
     pub seed: u64,
     /// What the scores of normal rows look like, where that is known from training.
@@ -127,6 +131,17 @@ pub enum ModelKind {
     Endpoint,
     /// No model: rules judge the values.
     None,
+}
+
+/// The name of the embedded detector, as chunks and messages have it.
+pub const EMBEDDED: &str = "embedded";
+
+/// What gives the scores while an endpoint gives none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fallback {
+    /// The embedded detector. It learns every reading, whoever scores it, so that it knows the series by then.
+    Embedded,
 }
 
 /// The numbers in RecordIO's tensors.
@@ -190,6 +205,7 @@ impl Default for Model {
             body_bytes_max: BODY_BYTES_DEFAULT,
             in_flight: IN_FLIGHT,
             shingle: None,
+            fallback: None,
             seed: 42,
             calibration: None,
         }
@@ -202,6 +218,10 @@ impl Model {
         if self.kind == ModelKind::Endpoint && self.endpoint.as_deref().unwrap_or("").is_empty() {
             problems
                 .push("model.endpoint: not set; kind = \"endpoint\" needs the endpoint's name".to_owned());
+        }
+        if self.fallback.is_some() && self.kind != ModelKind::Endpoint {
+            problems
+                .push("model.fallback: only kind = \"endpoint\" has something to fall back from".to_owned());
         }
         if !(1..=10_000).contains(&self.rows_max) {
             problems.push(format!("model.rows_max: {} is not 1 to 10000", self.rows_max));
@@ -249,6 +269,11 @@ impl Model {
             ModelKind::Embedded => 8,
             ModelKind::Endpoint | ModelKind::None => 1,
         })
+    }
+
+    /// Whether the embedded detector has a part in it: alone, or behind an endpoint.
+    pub fn is_embedded(&self) -> bool {
+        self.kind == ModelKind::Embedded || self.fallback == Some(Fallback::Embedded)
     }
 
     /// What travels in headers, with the limits of the service model of SageMaker Runtime (botocore 1.43).

@@ -312,7 +312,25 @@ impl<'de> Deserialize<'de> for On {
     }
 }
 
+/// Where scores of the embedded detector are strange: they mean the same for every series.
+const EMBEDDED_BOUNDARY: f64 = 0.5;
+
 impl Rule {
+    /// The same rule for scores by the embedded detector, while it stands in for an endpoint whose scores are on
+    /// another scale.
+    pub(crate) fn for_fallback(&self) -> Rule {
+        match self.on {
+            On::Score => Rule {
+                method: Method::Static { threshold: EMBEDDED_BOUNDARY },
+                calibrated: false,
+                sides: Sides::High,
+                ignore: Ignore::default(),
+                ..self.clone()
+            },
+            On::Value | On::Feature(_) => self.clone(),
+        }
+    }
+
     pub(super) fn problems(
         &self,
         index: usize,

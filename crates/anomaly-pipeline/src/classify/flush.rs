@@ -5,6 +5,7 @@ use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::CHUNK_SERIES_MAX;
 
+use super::embedded::Judge;
 use super::{CONFLICTS_MAX, Judged, contended, order};
 use crate::fault::Fault;
 use crate::ports::{Saved, States, Stored};
@@ -78,10 +79,12 @@ async fn flush_series(
         let Some(Stored { mut state, revision }) = stored else { return Ok(Judged::default()) };
         let mut judged = Judged::default();
         let released = state.flush(series, until);
-        order::release(policy, &mut state, released, &mut judged);
+        let mut judge = Judge::of(policy, series, &state)?;
+        order::release(&mut judge, &mut state, released, &mut judged);
         if judged.released == 0 {
             return Ok(judged);
         }
+        judge.leave(&mut state);
         match states.save(series, &state, Some(revision), &judged.transitions, now).await? {
             Saved::Written => return Ok(judged),
             Saved::Conflict => stored = states.load(std::slice::from_ref(series)).await?.pop().flatten(),

@@ -6,8 +6,9 @@ use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::seen::Order;
 use anomaly_core::time::Timestamp;
 
+use super::embedded::Judge;
 use super::recall::Recall;
-use super::{Judged, Work, judge};
+use super::{Judged, Work, judge_all};
 use crate::fault::Fault;
 use crate::ports::{Journal, Rejects, Saved, States, Stored};
 
@@ -81,10 +82,12 @@ pub(super) async fn judge_late<S: States, R: Rejects, J: Journal>(
     let mut late = state.beside(before, &first.reading.position);
     let positions = rows.iter().map(|row| &row.reading.position);
     late.seen_mut().write(order, positions, recall.noted_in());
-    let mut judged = judge(policy, &mut late, series, &rows, work.model);
+    let mut judge = Judge::of(policy, series, &late)?;
+    let mut judged = judge_all(&mut judge, &mut late, series, &rows, work.model);
     // Nothing comes that they could wait for.
     let released = late.end_hold(series);
-    super::order::release(policy, &mut late, released, &mut judged);
+    super::order::release(&mut judge, &mut late, released, &mut judged);
+    judge.leave(&mut late);
     judged.late = rows.len();
     forget_open(state, &mut judged);
     say_late(&rows, *now, &mut judged);

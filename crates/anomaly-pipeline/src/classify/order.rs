@@ -1,6 +1,6 @@
 //! Readings by event time: taken in as they come, judged in the order of their times.
 
-use anomaly_core::classify::{Policy, SeriesState, judge};
+use anomaly_core::classify::SeriesState;
 use anomaly_core::config::EventTime;
 use anomaly_core::event_time::{Hold, Placement, Released};
 use anomaly_core::reading::{Scored, SeriesId};
@@ -8,10 +8,11 @@ use anomaly_core::reject::Reject;
 use anomaly_core::wire::{self, RejectV1, RowV1};
 
 use super::Judged;
+use super::embedded::Judge;
 
 /// Takes in `row`, which the state has not seen, and judges what need not wait any longer.
 pub(super) fn admit(
-    policy: &Policy,
+    judge: &mut Judge<'_>,
     event_time: &EventTime,
     state: &mut SeriesState,
     row: &Scored,
@@ -22,35 +23,37 @@ pub(super) fn admit(
     judged.untimely.count(&admission.placement);
     match admission.placement {
         Placement::Placed { .. } => judged.held += 1,
-        Placement::Dropped(reject) => judged.dropped.push(policy.versions().stamp(dropped(reject, row))),
+        Placement::Dropped(reject) => {
+            judged.dropped.push(judge.policy.versions().stamp(dropped(reject, row)))
+        }
     }
-    release(policy, state, admission.released, judged);
+    release(judge, state, admission.released, judged);
     judged.watermark = state.hold().map(Hold::clock).and_then(|clock| clock.watermark(event_time));
 }
 
 /// Judges readings whose time has come.
 pub(super) fn release(
-    policy: &Policy,
+    judge: &mut Judge<'_>,
     state: &mut SeriesState,
     released: Vec<Released>,
     judged: &mut Judged,
 ) {
     for Released { scored, model } in released {
-        judged.add(judge(policy, state, &scored, &model));
+        judged.add(judge.judge(state, &scored, &model));
         judged.released += 1;
     }
 }
 
 /// Judges what was put by before the configuration stopped asking for it.
 pub(super) fn end_if_unwanted(
-    policy: &Policy,
+    judge: &mut Judge<'_>,
     state: &mut SeriesState,
     series: &SeriesId,
     judged: &mut Judged,
 ) {
-    if let (None, Some(_)) = (policy.event_time(), state.hold()) {
+    if let (None, Some(_)) = (judge.policy.event_time(), state.hold()) {
         let released = state.end_hold(series);
-        release(policy, state, released, judged);
+        release(judge, state, released, judged);
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) struct Lots {
 }
 
 /// Puts `decoded` together with `outcomes`, one for each reading that `has_row`, in order. `model` is whom the
-/// rows were given to; one of its variants that answered is `model/variant`, an artifact `model/variant@id`. Rejects
+/// rows were given to; one of its variants that answered is `model/variant`, an artifact `model/variant@id`. Readings
+/// without an outcome are left to the model `rest`, which scores them later; without one they end the list. Rejects
 /// say that they are `by` these.
 pub(super) fn lots(
     decoded: &[Decoded],
@@ -35,6 +36,7 @@ pub(super) fn lots(
     by: Option<Versions>,
     has_row: impl Fn(usize) -> bool,
     outcomes: Vec<Outcome>,
+    rest: Option<&str>,
 ) -> Lots {
     let stamped = |reject: RejectV1| match by {
         Some(by) => Box::new(by.stamp(reject)),
@@ -65,7 +67,10 @@ pub(super) fn lots(
                 put.refused.push((index, reject.clone()));
                 put.push(None, model, Entry::Reject(reject));
             }
-            None => break,
+            None => match rest {
+                Some(rest) => put.push(Some(rest.to_owned()), model, row(reading, None)),
+                None => break,
+            },
         }
     }
     put

@@ -1,0 +1,89 @@
+//! The detector that learns each series where its state is, and scores what no endpoint does.
+
+use std::borrow::Cow;
+
+use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
+use anomaly_core::config::EMBEDDED;
+use anomaly_core::reading::{Scored, SeriesId};
+use anomaly_detect::{Detector, Streaming, StreamingOptions};
+
+use crate::fault::Fault;
+
+/// The rules for the readings of a series, with the detector that its state carries, where one has a part in it.
+///
+/// The detector learns every reading, whoever scores it: behind an endpoint it must know the series by the time it is
+/// asked. It learns them in the order in which they are judged.
+pub(super) struct Judge<'p> {
+    pub(super) policy: &'p Policy,
+    detector: Option<Streaming>,
+}
+
+impl<'p> Judge<'p> {
+    /// For `series`, as `state` has it.
+    ///
+    /// # Errors
+    /// If the detector's memory cannot be read: a newer release wrote it, or it is damaged.
+    pub(super) fn of(policy: &'p Policy, series: &SeriesId, state: &SeriesState) -> Result<Self, Fault> {
+        let detector = match (policy.embeds(series), state.embedded()) {
+            (false, _) => None,
+            (true, []) => Some(unlearned()),
+            (true, memory) => Some(Streaming::load(memory).map_err(|error| {
+                Fault::permanent(format!("read what the detector knows of {series}"), error.to_string())
+            })?),
+        };
+        Ok(Judge { policy, detector })
+    }
+
+    /// Judges a reading as it comes.
+    pub(super) fn classify(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> Judgement {
+        let scored = self.scored(state, row, model);
+        classify(self.policy, state, &scored, model)
+    }
+
+    /// Judges a reading that was released.
+    pub(super) fn judge(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> Judgement {
+        let scored = self.scored(state, row, model);
+        judge(self.policy, state, &scored, model)
+    }
+
+    /// Leaves what the detector knows now in `state`; nothing, if it has no part any more.
+    pub(super) fn leave(self, state: &mut SeriesState) {
+        state.set_embedded(self.detector.map_or_else(Vec::new, |detector| detector.save()));
+    }
+
+    /// The reading with the detector's score, if that is wanted, after the detector has learned it.
+    ///
+    /// Of a reading in which a feature has no value at all there is none, and nothing to learn.
+    fn scored<'r>(&mut self, state: &SeriesState, row: &'r Scored, model: &str) -> Cow<'r, Scored> {
+        let Some(detector) = &mut self.detector else { return Cow::Borrowed(row) };
+        let mut scored = row.clone();
+        let reading = &mut scored.reading;
+        state.fill(reading);
+        let is_whole = reading.filled.iter().all(|filled| reading.has(filled.feature as usize));
+        let score = if is_whole { observe(detector, &reading.features) } else { None };
+        if model == EMBEDDED {
+            scored.score = score;
+        }
+        Cow::Owned(scored)
+    }
+}
+
+/// The score of `features`, which are then learned. Where the configuration has come to name more of them, or fewer,
+/// the detector begins anew.
+fn observe(detector: &mut Streaming, features: &[f64]) -> Option<f64> {
+    let score = match detector.score(features) {
+        Ok(score) => score,
+        Err(_) => {
+            *detector = unlearned();
+            None
+        }
+    };
+    // What even an unlearned one refuses has no score, and leaves it as it is.
+    let _ = detector.learn(features);
+    score
+}
+
+fn unlearned() -> Streaming {
+    #[expect(clippy::expect_used, reason = "no period is given that could be wrong")]
+    Streaming::new(StreamingOptions::default()).expect("the defaults are in range")
+}

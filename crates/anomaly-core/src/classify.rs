@@ -241,8 +241,8 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
     if policy.keeps_last {
         state.last.remember(reading);
     }
-    let mut judgement = Judgement::default();
     let (rules, names) = policy.of_scores_by(model, &reading.series);
+    let mut judgement = Judgement { findings: Vec::with_capacity(rules.len()), transitions: Vec::new() };
     if scored.score.is_some() {
         state.turn_to(model, rules);
     }
@@ -255,7 +255,10 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
         let watch = state.watch(&rule.name);
         let calibration = policy.calibration(rule, model);
         let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
-        let filled = filled_in(names, reading, |index| rests_on(names, &rule.on, index));
+        let filled = match reading.filled.is_empty() {
+            true => Vec::new(),
+            false => filled_in(names, reading, |index| rests_on(names, &rule.on, index)),
+        };
         let standing = watch.standing(rule, stepped.as_ref().map(|stepped| stepped.step));
         let fallback = policy.is_fallback(model) && rule.on == On::Score;
         judgement.findings.push(Found { number, finding, standing, filled, fallback });
@@ -550,6 +553,9 @@ impl SeriesState {
 
     /// A score by `model` is to be judged: the rules on scores know what they learned of it, and of no other.
     fn turn_to(&mut self, model: &str, rules: &[Rule]) {
+        if self.models.is_at(model) {
+            return;
+        }
         let mut models = std::mem::take(&mut self.models);
         models.turn_to(model, |known| {
             let on_score = rules.iter().filter(|rule| rule.on == On::Score);
@@ -572,12 +578,14 @@ impl SeriesState {
     }
 
     fn remember(&mut self, features: &[f64]) {
-        if self.recent.len() == RECENT_KEPT {
-            self.recent.pop_front();
-        }
+        // The oldest row's place is used again.
+        let is_full = self.recent.len() == RECENT_KEPT;
+        let mut row = if is_full { self.recent.pop_front().unwrap_or_default() } else { Vec::new() };
+        row.clear();
         // An infinite f32 would be `null` in JSON and make the message unreadable.
         let single = |value: &f64| (*value as f32).clamp(f32::MIN, f32::MAX);
-        self.recent.push_back(features.iter().take(FEATURES_KEPT).map(single).collect());
+        row.extend(features.iter().take(FEATURES_KEPT).map(single));
+        self.recent.push_back(row);
     }
 
     fn features(&self, names: &[String], values: &[f64]) -> Vec<Feature> {
@@ -1069,6 +1077,28 @@ mod tests {
             }
             prop_assert_eq!(one.encode(), two.encode());
             prop_assert!(one.encode().len() < 1024, "state of two rules: {} bytes", one.encode().len());
+        }
+
+        /// A damaged state is found out, or goes on: it never ends the process.
+        #[test]
+        fn a_damaged_state_of_any_method_is_survived(at in any::<proptest::sample::Index>(), byte in any::<u8>(), tail in 0..40usize) {
+            let rules = ["robust:history=9,warmup=5", "quantile:warmup=9", "evt:warmup=30,level=0.6,peaks=10,drift=5,direction=both",
+                "rate-of-change:threshold=1", "spike-and-dip:history=9", "change-point:history=9", "static:threshold=1,missing=ignore,every=1s"];
+            let rules = rules.iter().map(|text| {
+                let rule = Config::rule_in_short(text).expect("a rule");
+                Rule { on: On::Feature("b".to_owned()), ..rule }
+            });
+            let policy = Policy::new(&Config { rules: rules.collect(), ..Config::default() }, &["a".to_owned(), "b".to_owned()]);
+            let mut state = SeriesState::default();
+            (0..60).for_each(|i| drop(classify(&policy, &mut state, &scored(i, f64::from(i * 7 % 13), None), "m")));
+            let mut bytes = state.encode();
+            let at = bytes.len() - 1 - at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(bytes.len() - tail / 30);
+            if let Ok(mut state) = SeriesState::decode(&bytes) {
+                (60..120).for_each(|i| drop(classify(&policy, &mut state, &scored(i, f64::from(i * 7 % 13), None), "m")));
+                drop(state.encode());
+            }
         }
 
         #[test]

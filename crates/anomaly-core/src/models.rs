@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use crate::rule::{Kept, Memory};
 
@@ -10,12 +11,21 @@ use crate::rule::{Kept, Memory};
 const SHELVED_MAX: usize = 3;
 
 /// The model whose scores the rules know, and what they knew of others.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Models {
     /// A hash of its name.
     current: Option<u64>,
     /// The others, the one that scored last at the end.
     shelf: Vec<(u64, Memories)>,
+    /// The name that `current` is the hash of, while it is known: a hash a reading would cost more than judging it.
+    #[serde(skip)]
+    name: SmolStr,
+}
+
+impl PartialEq for Models {
+    fn eq(&self, other: &Self) -> bool {
+        (self.current, &self.shelf) == (other.current, &other.shelf)
+    }
 }
 
 /// What each rule on scores has learned, by its name.
@@ -27,9 +37,15 @@ impl Models {
         self.current.is_none()
     }
 
+    /// Whether `model` gave the last score, as far as that is known without hashing its name.
+    pub(crate) fn is_at(&self, model: &str) -> bool {
+        self.current.is_some() && self.name == model
+    }
+
     /// A score by `model` is to be judged. If the last one was by another, what was learned is put aside by
     /// `swap`, which is given what is known of `model` and gives back what the rules knew.
     pub(crate) fn turn_to(&mut self, model: &str, swap: impl FnOnce(Memories) -> Memories) {
+        self.name = model.into();
         let model = tag(model);
         let Some(last) = self.current.replace(model).filter(|last| *last != model) else { return };
         let known = self.shelf.iter().position(|(other, _)| *other == model);

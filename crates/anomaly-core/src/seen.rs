@@ -73,6 +73,12 @@ impl Seen {
 
     /// Takes notice of the reading at `position`.
     pub fn see(&mut self, position: &Position) {
+        if let Some(last) = self.marks.last_mut().filter(|last| last.partition == position.partition) {
+            if !last.covers(position) {
+                last.clone_from(position);
+            }
+            return;
+        }
         let mark = match self.marks.iter().position(|mark| mark.partition == position.partition) {
             Some(index) => self.marks.remove(index),
             None => position.clone(),

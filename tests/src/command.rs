@@ -12,8 +12,16 @@ use crate::binaries;
 /// # Errors
 /// When the command fails.
 pub fn train(history: &Path, model: &Path) -> Result<()> {
+    train_shingled(history, model, 1)
+}
+
+/// As [`train`], on rows of `shingle` readings.
+///
+/// # Errors
+/// When the command fails.
+pub fn train_shingled(history: &Path, model: &Path, shingle: usize) -> Result<()> {
     let mut command = anomaly()?;
-    command.arg("train").arg(history).arg("-o").arg(model);
+    command.arg("train").arg(history).arg("-o").arg(model).args(["--shingle", &shingle.to_string()]);
     run(command, &[0])
 }
 

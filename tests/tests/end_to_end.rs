@@ -48,6 +48,19 @@ clear = {{ below = 1.0, for = "1 of 1" }}
     )
 }
 
+/// The same, in rows of three readings, in which a reading that is not there has the previous one's value.
+const IN_ROWS: &str = r#"
+[input]
+series = "webserver"
+time = "/timestamp"
+features = ["/latency_ms", "/requests", "/cpu_percent", "/memory_mb"]
+null = "previous"
+[model]
+kind = "endpoint"
+endpoint = "scorer"
+shingle = 3
+"#;
+
 /// A series of the Numenta Anomaly Benchmark.
 const NAB: &str = r#"
 [input]
@@ -85,6 +98,40 @@ async fn the_inbox_gets_what_the_laptop_says_and_gets_it_once() -> Result<()> {
     ensure!(house.transitions().await? == expected.len(), "the outbox grew");
     ensure!(house.rejects().await? == FAULTS.len(), "the rejects grew");
     Ok(())
+}
+
+/// Windows are in a table there and with the series here: the rows, and so the scores, are the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_several_readings_are_what_they_are_on_the_laptop() -> Result<()> {
+    let Some(rig) = Rig::find("rows_of_several_readings_are_what_they_are_on_the_laptop")? else {
+        return Ok(());
+    };
+    let csv: Vec<String> = webserver()?.lines().take(1_500).map(str::to_owned).collect();
+    let bench = Bench::shingled(IN_ROWS, &with_holes(&csv.join("\n")), 3)?;
+    let expected = bench.alerts_on_the_laptop()?;
+    let filled = |alert: &&Value| alert["filled"].as_array().is_some_and(|filled| !filled.is_empty());
+    ensure!(expected.iter().any(|alert| filled(&alert)), "something is filled in: {expected:?}");
+
+    let scoring = Scoring::serve(&bench.model, &[])?;
+    let mut house = House::deploy(&rig, &template::pipeline(IN_ROWS)?, scoring.url()).await?;
+    house.put(&bench.records()?).await?;
+    same(&house.settle().await?, &expected)?;
+    house.read_again(77).await?;
+    let again = house.settle().await?;
+    ensure!(again.is_empty(), "told twice: {again:?}");
+    Ok(())
+}
+
+/// Every third row without its third cell.
+fn with_holes(csv: &str) -> String {
+    let line = |(number, line): (usize, &str)| {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        if let (true, Some(cell)) = (number > 1 && number % 3 == 0, cells.get_mut(3)) {
+            *cell = "";
+        }
+        cells.join(",") + "\n"
+    };
+    csv.lines().enumerate().map(line).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,6 +296,10 @@ struct Bench {
 
 impl Bench {
     fn new(toml: &str, csv: &str) -> Result<Self> {
+        Self::shingled(toml, csv, 1)
+    }
+
+    fn shingled(toml: &str, csv: &str, shingle: usize) -> Result<Self> {
         let folder = TempDir::new()?;
         let write = |name: &str, text: &str| -> Result<PathBuf> {
             let path = folder.path().join(name);
@@ -259,7 +310,7 @@ impl Bench {
         let history = write("history.csv", &(history.join("\n") + "\n"))?;
         let (csv, config) = (write("series.csv", csv)?, write("anomaly.toml", toml)?);
         let model = folder.path().join("model.tar.gz");
-        command::train(&history, &model)?;
+        command::train_shingled(&history, &model, shingle)?;
         Ok(Bench { folder, csv, config, model })
     }
 
@@ -283,6 +334,7 @@ fn records(csv: &str) -> Result<Vec<String>> {
     let record = |line: &str| {
         let fields = names.iter().zip(line.split(',')).map(|(name, cell)| match cell.parse::<f64>() {
             Ok(_) => format!("\"{name}\":{cell}"),
+            Err(_) if cell.is_empty() => format!("\"{name}\":null"),
             Err(_) => format!("\"{name}\":\"{cell}\""),
         });
         format!("{{{}}}", fields.collect::<Vec<_>>().join(","))

@@ -398,9 +398,9 @@ impl<'l> Env<'l> {
                 let endpoint = Endpoint::new(name, model, &features);
                 Some(Some(endpoint.map_err(|problems| self.problems_of(problems)).ok()?))
             }
-            ModelKind::Embedded => {
+            ModelKind::Embedded | ModelKind::Streaming => {
                 self.problem(
-                    "model.kind: \"embedded\" does not run in a function yet; use \"endpoint\" or \"none\"",
+                    "model.kind: \"embedded\" and \"streaming\" do not run in a function yet; use \"endpoint\" or \"none\"",
                 );
                 None
             }
@@ -485,7 +485,7 @@ mod tests {
             cannot start invoke: 3 problems in the environment
               ANOMALY_CONFIG: input.series: not set; name the field that holds the series, or the one series
               ANOMALY_CONFIG: input.features: empty; name at least one field that holds a number
-              ANOMALY_CONFIG: model.kind: "embedded" does not run in a function yet; use "endpoint" or "none"
+              ANOMALY_CONFIG: model.kind: "embedded" and "streaming" do not run in a function yet; use "endpoint" or "none"
             hint: template.yaml sets these variables; `anomaly render sam` writes it from anomaly.toml, and Lambda itself sets those that start with AWS_"#]]
         .assert_eq(&error(InvokeConfig::from_env(lookup(&[("ANOMALY_CONFIG", "{}"), ("QUEUE_URL", "q")]))));
     }

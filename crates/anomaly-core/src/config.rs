@@ -134,8 +134,11 @@ impl Config {
     }
 
     fn default_rule(&self) -> Rule {
-        let on = if self.model.kind == ModelKind::None { On::Value } else { On::Score };
-        Rule { on, ..Rule::default() }
+        match self.model.kind {
+            ModelKind::None => Rule { on: On::Value, ..Rule::default() },
+            ModelKind::Streaming => Rule::calibrated_score(),
+            ModelKind::Embedded | ModelKind::Endpoint => Rule::default(),
+        }
     }
 
     /// An endpoint does not tell what its scores of normal rows were.
@@ -224,7 +227,7 @@ mod tests {
         check(
             "[model]\nkind = \"forest\"\n",
             expect![
-                "the configuration has a problem: line 2: unknown variant `forest`, expected one of `embedded`, `endpoint`, `none`"
+                "the configuration has a problem: line 2: unknown variant `forest`, expected one of `embedded`, `streaming`, `endpoint`, `none`"
             ],
         );
         check(

@@ -133,7 +133,7 @@ pub enum DetectError {
     Options(#[source] OptionsError),
     /// A rule wants to know what the scores were in training, and nothing was trained.
     #[error(
-        "rule {rule:?} is calibrated = true, and a forest that learns as it goes knows no scores from before\n\
+        "rule {rule:?} is calibrated = true, and what learns as it goes knows no scores from before\n\
          hint: --model M scores with a trained model, which does; or leave `calibrated` out"
     )]
     Uncalibrated {

@@ -1,6 +1,8 @@
 //! All series of a run: each reading is scored, learned from and judged, in that order; by event time, if the
 //! configuration says so, and then a reading may have to wait.
 
+mod learner;
+
 use std::collections::HashMap;
 
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
@@ -12,7 +14,9 @@ use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::{Window, Windowed};
 use anomaly_core::wire::{self, RejectV1, RowV1};
-use anomaly_detect::{Detector, Forest, ForestOptions, InputError, Model, OptionsError};
+use anomaly_detect::{Forest, ForestOptions, InputError, Model, OptionsError};
+
+pub(crate) use learner::Learner;
 
 /// The most series of a run: a column of ever new names (a request id taken for a series) must not fill the
 /// memory.
@@ -26,6 +30,8 @@ pub const SERIES_FULL_MAX: usize = 500;
 pub enum Scoring {
     /// A forest for each series, which learns as it goes.
     Forest(ForestOptions),
+    /// A streaming detector for each series, a few KB large, which learns as it goes.
+    Streaming,
     /// A trained model, the same for all series, which never changes.
     Frozen(Box<Model>),
     /// Nowhere: rules judge the values.
@@ -41,6 +47,7 @@ impl Scoring {
                 seed: model.seed,
                 ..ForestOptions::default()
             })),
+            ModelKind::Streaming => Some(Scoring::Streaming),
             ModelKind::None => Some(Scoring::None),
             ModelKind::Endpoint => None,
         }
@@ -50,6 +57,7 @@ impl Scoring {
     pub(crate) fn name(&self) -> &str {
         match self {
             Scoring::Forest(_) => "embedded",
+            Scoring::Streaming => "streaming",
             Scoring::Frozen(model) => model.id(),
             Scoring::None => "none",
         }
@@ -60,7 +68,7 @@ impl Scoring {
         let policy = Policy::new(config, features);
         match self {
             Scoring::Frozen(model) => policy.with_own(model.calibration().clone()).of_filled(),
-            Scoring::Forest(_) | Scoring::None => policy,
+            Scoring::Forest(_) | Scoring::Streaming | Scoring::None => policy,
         }
     }
 
@@ -72,6 +80,7 @@ impl Scoring {
                 "a forest of {} trees, sample {}, shingle {}, seed {}",
                 o.trees, o.sample_size, o.shingle, o.seed
             ),
+            Scoring::Streaming => "a streaming detector".to_owned(),
             Scoring::Frozen(model) => format!("the model {}", model.id()),
             Scoring::None => "no model".to_owned(),
         }
@@ -82,7 +91,7 @@ impl Scoring {
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) features: Vec<String>,
-    pub(crate) detector: Option<Forest>,
+    pub(crate) detector: Option<Learner>,
     /// The last readings, for a frozen model.
     pub(crate) window: Window,
     pub(crate) state: SeriesState,
@@ -282,13 +291,13 @@ impl Series {
             return Ok(());
         }
         self.state.fill(reading);
-        let Some(forest) = &mut self.detector else { return Ok(()) };
+        let Some(learner) = &mut self.detector else { return Ok(()) };
         // A detector takes all features or none: one that has no value, not even a previous one, ends it.
         if let Some(gap) = reading.filled.iter().find(|gap| !reading.has(gap.feature as usize)) {
             return Err(gap.gap.reject(self.name_of(*gap)));
         }
-        scored.score = forest.score(&reading.features).map_err(refused)?;
-        forest.learn(&reading.features).map_err(refused)
+        scored.score = learner.take_in(&reading.features).map_err(refused)?;
+        Ok(())
     }
 
     fn name_of(&self, gap: Filled) -> &str {
@@ -307,23 +316,12 @@ impl From<Reject> for Refusal {
     }
 }
 
-fn sized(options: ForestOptions, there: usize) -> ForestOptions {
-    match there < SERIES_FULL_MAX {
-        true => options,
-        false => ForestOptions { shingle: options.shingle, seed: options.seed, ..ForestOptions::small() },
-    }
-}
-
 fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading) -> Result<Series, Refusal> {
     if there >= SERIES_MAX {
         let why = format!("is one too many: a run keeps {SERIES_MAX}");
         return Err(Refusal::Reading(Reject::Series { why }));
     }
-    let detector = match scoring {
-        // The options were checked when the run began.
-        Scoring::Forest(options) => Forest::new(sized(*options, there)).ok(),
-        Scoring::Frozen(_) | Scoring::None => None,
-    };
+    let detector = Learner::begin(scoring, there);
     let state = SeriesState::default();
     let window = Window::default();
     Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at })
@@ -334,7 +332,7 @@ fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading
 pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
     match scoring {
         Scoring::Forest(options) => Forest::new(*options).map(drop),
-        Scoring::Frozen(_) | Scoring::None => Ok(()),
+        Scoring::Streaming | Scoring::Frozen(_) | Scoring::None => Ok(()),
     }
 }
 

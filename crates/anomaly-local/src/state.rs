@@ -9,12 +9,11 @@ use anomaly_core::classify::{self, SeriesState};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::Window;
-use anomaly_detect::{Detector, Forest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::detect::waiting::Waiting;
-use crate::engine::{Engine, Scoring, Series};
+use crate::engine::{Engine, Learner, Scoring, Series};
 use crate::input::Mark;
 
 /// What the file begins with: a name, then a version.
@@ -217,8 +216,8 @@ impl StateDir {
         series.sort_unstable_by_key(|(name, _)| *name);
         let version = match (&engine.scoring, saved.waiting.is_empty()) {
             (Scoring::Frozen(_), _) => VERSION,
-            (Scoring::Forest(_) | Scoring::None, false) => WAITING_VERSION,
-            (Scoring::Forest(_) | Scoring::None, true) => PLAIN_VERSION,
+            (Scoring::Forest(_) | Scoring::Streaming | Scoring::None, false) => WAITING_VERSION,
+            (Scoring::Forest(_) | Scoring::Streaming | Scoring::None, true) => PLAIN_VERSION,
         };
         self.replace(version, |sealed| {
             sealed.part(saved)?;
@@ -314,7 +313,7 @@ impl SavedSeries {
         SavedSeries {
             name: name.clone(),
             features: series.features.clone(),
-            detector: series.detector.as_ref().map(Forest::save),
+            detector: series.detector.as_ref().map(Learner::save),
             state: series.state.encode(),
             last_at: series.last_at,
         }
@@ -323,11 +322,9 @@ impl SavedSeries {
     fn restore(self, scoring: &Scoring) -> Result<(SeriesId, Series), String> {
         let about = |error: &dyn std::fmt::Display| format!("series {}: {error}", self.name);
         let state = SeriesState::decode(&self.state).map_err(|e: classify::StateError| about(&e))?;
-        let detector = match (scoring, &self.detector) {
-            (Scoring::Forest(_), Some(bytes)) => Some(Forest::load(bytes).map_err(|e| about(&e))?),
-            (Scoring::Forest(_), None) => return Err(about(&"no detector")),
-            (Scoring::Frozen(_) | Scoring::None, _) => None,
-        };
+        let detector = Learner::load(scoring, self.detector.as_deref());
+        let detector =
+            detector.map_err(|error| error.map_or_else(|| about(&"no detector"), |e| about(&e)))?;
         Ok((
             self.name,
             Series {

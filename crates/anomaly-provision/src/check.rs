@@ -56,8 +56,8 @@ fn input(config: &Config, problems: &mut Vec<String>) {
 fn model(config: &Config, problems: &mut Vec<String>) {
     let endpoint = config.model.endpoint.as_deref().unwrap_or("");
     match config.model.kind {
-        ModelKind::Embedded => problems.push(
-            "model.kind: \"embedded\" cannot run on AWS yet; \
+        ModelKind::Embedded | ModelKind::Streaming => problems.push(
+            "model.kind: what learns as it goes cannot run on AWS yet; \
              name a SageMaker endpoint (kind = \"endpoint\"), or judge the values (kind = \"none\")"
                 .to_owned(),
         ),

@@ -7,6 +7,7 @@ mod findings;
 mod rules;
 mod state;
 mod stream;
+mod streaming;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,57 @@
+//! `model.kind = "streaming"`: four kilobytes a series in place of a forest.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Bench, csv};
+
+const CONFIG: &str = "[model]\nkind = \"streaming\"\n";
+
+/// The example's first rows, and from where to where its faults lie in them, in rows.
+const ROWS: usize = 2700;
+const FAULTS: [(usize, usize); 5] = [(779, 852), (1233, 1302), (1648, 1726), (2079, 2089), (2538, 2595)];
+
+#[test]
+fn the_web_servers_faults_are_found_within_two_seconds_each_once() {
+    let bench = Bench::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/webserver.csv");
+    let hour = std::fs::read_to_string(example).expect("the example");
+    let lines: Vec<&str> = hour.lines().take(ROWS + 1).collect();
+    bench.put("web.csv", lines.join("\n"));
+    bench.put("anomaly.toml", CONFIG);
+    let said = bench.detect("web.csv --config anomaly.toml --json");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+
+    // A reading a second, from 03:36:14.
+    let row_of = |at: u64| usize::try_from((at - 1_795_232_174_000) / 1000).expect("a row");
+    let told = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let fired: Vec<usize> = told
+        .filter(|transition| transition["step"] == "fired")
+        .map(|transition| row_of(transition["at"].as_u64().expect("milliseconds")))
+        .collect();
+    assert_eq!(fired.len(), FAULTS.len(), "{fired:?}");
+    for (row, (from, to)) in fired.into_iter().zip(FAULTS) {
+        assert!((from..=to.min(from + 2)).contains(&row), "row {row} for the fault from {from} to {to}");
+    }
+}
+
+#[test]
+fn a_run_that_stopped_is_carried_on() {
+    let faults = [250, 400];
+    let run = |stops: &[u32]| {
+        let bench = Bench::new();
+        bench.put("anomaly.toml", CONFIG);
+        for &stop in stops {
+            bench.put("web.csv", csv(stop, &faults));
+            let said = bench.detect(
+                "web.csv --config anomaly.toml --state state --alerts alerts.jsonl --scores scores.csv",
+            );
+            assert_ne!(said.code, 2, "{}", said.stderr);
+        }
+        (bench.get("alerts.jsonl"), bench.get("scores.csv"))
+    };
+    let at_once = run(&[500]);
+    assert!(at_once.0.lines().count() >= 2, "{}", at_once.0);
+    assert_eq!(run(&[90, 251, 260, 399, 500]), at_once);
+}

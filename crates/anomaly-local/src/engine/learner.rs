@@ -1,0 +1,77 @@
+//! What learns a series as it goes.
+
+use anomaly_detect::{Detector, Forest, ForestOptions, InputError, StateError, Streaming, StreamingOptions};
+
+use super::{SERIES_FULL_MAX, Scoring};
+
+/// A detector of one series, of the kind that the configuration asks for.
+#[derive(Debug)]
+pub(crate) enum Learner {
+    /// A forest.
+    Forest(Box<Forest>),
+    /// The streaming detector.
+    Streaming(Box<Streaming>),
+}
+
+impl Learner {
+    /// For a new series, where `there` others are; `None` if nothing learns.
+    pub(super) fn begin(scoring: &Scoring, there: usize) -> Option<Learner> {
+        match scoring {
+            // The options were checked when the run began.
+            Scoring::Forest(options) => {
+                Forest::new(sized(*options, there)).ok().map(|f| Learner::Forest(Box::new(f)))
+            }
+            Scoring::Streaming => {
+                let streaming = Streaming::new(StreamingOptions::default());
+                streaming.ok().map(|s| Learner::Streaming(Box::new(s)))
+            }
+            Scoring::Frozen(_) | Scoring::None => None,
+        }
+    }
+
+    /// The one that [`Learner::save`] wrote; `None` if nothing learns.
+    ///
+    /// # Errors
+    /// The detector's own, with `None` where there are no bytes.
+    pub(crate) fn load(
+        scoring: &Scoring,
+        bytes: Option<&[u8]>,
+    ) -> Result<Option<Learner>, Option<StateError>> {
+        match scoring {
+            Scoring::Forest(_) => {
+                let forest = Forest::load(bytes.ok_or(None)?).map_err(Some)?;
+                Ok(Some(Learner::Forest(Box::new(forest))))
+            }
+            Scoring::Streaming => {
+                let streaming = Streaming::load(bytes.ok_or(None)?).map_err(Some)?;
+                Ok(Some(Learner::Streaming(Box::new(streaming))))
+            }
+            Scoring::Frozen(_) | Scoring::None => Ok(None),
+        }
+    }
+
+    pub(crate) fn save(&self) -> Vec<u8> {
+        match self {
+            Learner::Forest(forest) => forest.save(),
+            Learner::Streaming(streaming) => streaming.save(),
+        }
+    }
+
+    /// The score of `features`, which are learned then.
+    pub(super) fn take_in(&mut self, features: &[f64]) -> Result<Option<f64>, InputError> {
+        let detector: &mut dyn Detector = match self {
+            Learner::Forest(forest) => forest.as_mut(),
+            Learner::Streaming(streaming) => streaming.as_mut(),
+        };
+        let score = detector.score(features)?;
+        detector.learn(features)?;
+        Ok(score)
+    }
+}
+
+fn sized(options: ForestOptions, there: usize) -> ForestOptions {
+    match there < SERIES_FULL_MAX {
+        true => options,
+        false => ForestOptions { shingle: options.shingle, seed: options.seed, ..ForestOptions::small() },
+    }
+}

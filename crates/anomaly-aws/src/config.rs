@@ -191,7 +191,7 @@ pub fn limits(config: &Config) -> Limits {
         groups: config.source.groups(),
         // With 1 nothing is too much.
         shares: config.rejects.share < 1.0,
-        embedded: config.model.is_embedded(),
+        streaming: config.model.is_streaming(),
         rejected_by: Some(Versions::of(config)),
         ..Limits::default()
     }
@@ -389,7 +389,7 @@ impl<'l> Env<'l> {
     fn endpoint(&mut self, config: &Option<Config>) -> Option<Option<Endpoint>> {
         let model = &config.as_ref()?.model;
         match model.kind {
-            ModelKind::None => Some(None),
+            ModelKind::None | ModelKind::Streaming => Some(None),
             ModelKind::Endpoint => {
                 let name = (self.lookup)(names::ENDPOINT_NAME).filter(|name| !name.is_empty());
                 let name = name.or_else(|| model.endpoint.clone())?;
@@ -398,9 +398,9 @@ impl<'l> Env<'l> {
                 let endpoint = Endpoint::new(name, model, &features);
                 Some(Some(endpoint.map_err(|problems| self.problems_of(problems)).ok()?))
             }
-            ModelKind::Embedded | ModelKind::Streaming => {
+            ModelKind::Embedded => {
                 self.problem(
-                    "model.kind: \"embedded\" and \"streaming\" do not run in a function yet; use \"endpoint\" or \"none\"",
+                    "model.kind: \"embedded\" does not run in a function; use \"streaming\", \"endpoint\" or \"none\"",
                 );
                 None
             }
@@ -485,7 +485,7 @@ mod tests {
             cannot start invoke: 3 problems in the environment
               ANOMALY_CONFIG: input.series: not set; name the field that holds the series, or the one series
               ANOMALY_CONFIG: input.features: empty; name at least one field that holds a number
-              ANOMALY_CONFIG: model.kind: "embedded" and "streaming" do not run in a function yet; use "endpoint" or "none"
+              ANOMALY_CONFIG: model.kind: "embedded" does not run in a function; use "streaming", "endpoint" or "none"
             hint: template.yaml sets these variables; `anomaly render sam` writes it from anomaly.toml, and Lambda itself sets those that start with AWS_"#]]
         .assert_eq(&error(InvokeConfig::from_env(lookup(&[("ANOMALY_CONFIG", "{}"), ("QUEUE_URL", "q")]))));
     }

@@ -142,7 +142,10 @@ fn config(path: &Path) -> anyhow::Result<Config> {
 /// The model in place of the endpoint, or none where none is wanted.
 fn scorer(config: &Config, model: Option<&Path>) -> anyhow::Result<Option<LocalScorer>> {
     match (config.model.kind, model) {
-        (ModelKind::None, None) => Ok(None),
+        (ModelKind::None | ModelKind::Streaming, None) => Ok(None),
+        (ModelKind::Streaming, Some(_)) => {
+            bail!("model.kind = \"streaming\": the series' own states score, and --model is of no use")
+        }
         (ModelKind::None, Some(_)) => {
             bail!("model.kind = \"none\": rules judge the values, and --model is of no use")
         }

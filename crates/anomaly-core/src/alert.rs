@@ -412,7 +412,7 @@ pub struct Transition {
     /// late that newer ones had been judged before it; absent where it did not. See [`crate::seen::Seen`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_ms: Option<i64>,
-    /// Whether the score is by the embedded detector, because the endpoint gave none.
+    /// Whether the score is by the streaming detector, because the endpoint gave none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fallback: bool,
     /// The features that the reading's record did not give; the first [`crate::classify::FEATURES_KEPT`].

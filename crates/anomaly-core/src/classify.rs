@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Extra, Feature, FilledIn, Standing, Stepped, Transition, Watch};
 use crate::calibration::Calibration;
-use crate::config::{Config, EMBEDDED, EventTime, ModelKind, On, Rule};
+use crate::config::{Config, EventTime, ModelKind, On, Rule, STREAMING};
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
 use crate::models::Models;
@@ -44,9 +44,9 @@ pub struct Policy {
     /// Of the model in this process: for the rules that ask for one.
     own: Option<Calibration>,
     versions: Versions,
-    /// Whether the embedded detector learns the series.
-    embedded: bool,
-    /// The rules for scores by the embedded detector where it stands in for an endpoint.
+    /// Whether the streaming detector learns the series.
+    streaming: bool,
+    /// The rules for scores by the streaming detector where it stands in for an endpoint.
     fallback: Option<Vec<Rule>>,
 }
 
@@ -66,19 +66,19 @@ impl Policy {
             calibration: config.model.calibration.clone(),
             own: None,
             versions: Versions::of(config),
-            embedded: config.model.is_embedded(),
+            streaming: config.model.is_streaming(),
             fallback: config.model.fallback.map(|_| config.rules.iter().map(Rule::for_fallback).collect()),
         }
     }
 
-    /// Whether the embedded detector learns the readings of `series`: shares of rejects have a rule and no model.
-    pub fn embeds(&self, series: &SeriesId) -> bool {
-        self.embedded && !series.is_of_rejects()
+    /// Whether the streaming detector learns the readings of `series`: shares of rejects have a rule and no model.
+    pub fn has_detector(&self, series: &SeriesId) -> bool {
+        self.streaming && !series.is_of_rejects()
     }
 
     /// Whether scores by `model` are those of a detector that stands in for an endpoint.
     fn is_fallback(&self, model: &str) -> bool {
-        self.fallback.is_some() && model == EMBEDDED
+        self.fallback.is_some() && model == STREAMING
     }
 
     /// By what readings are rejected that do not come in time.
@@ -171,9 +171,9 @@ pub struct SeriesState {
     /// Whose scores the rules know; encoded behind the rest.
     #[serde(skip)]
     models: Models,
-    /// What the embedded detector remembers, in its own form; encoded behind the rest. Empty without one.
+    /// What the streaming detector remembers, in its own form; encoded behind the rest. Empty without one.
     #[serde(skip)]
-    embedded: Vec<u8>,
+    detector: Vec<u8>,
 }
 
 /// What came of one reading.
@@ -197,7 +197,7 @@ pub struct Found {
     /// The features that this number rests on and that the record did not give: of a score all, of a feature's
     /// value itself; mostly none. Of a score of several readings only those of the last one.
     pub filled: Vec<FilledIn>,
-    /// Whether the score is by the embedded detector, because the endpoint gave none.
+    /// Whether the score is by the streaming detector, because the endpoint gave none.
     pub fallback: bool,
 }
 
@@ -213,7 +213,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.finding.fmt(f)?;
         if self.fallback {
-            f.write_str("; by the embedded detector, as the endpoint gave no score")?;
+            f.write_str("; by the streaming detector, as the endpoint gave no score")?;
         }
         self.filled.iter().try_for_each(|filled| write!(f, "; {filled}"))
     }
@@ -354,7 +354,7 @@ const MODELS_VERSION: u8 = 5;
 const NOTE_VERSION: u8 = 6;
 /// The version of the encoded state with all that and what methods other than `sigma` remember.
 const EXTRAS_VERSION: u8 = 7;
-/// The version of the encoded state with all that and what the embedded detector remembers; the newest this code reads.
+/// The version of the encoded state with all that and what the streaming detector remembers; the newest this code reads.
 const STATE_VERSION: u8 = 8;
 
 impl SeriesState {
@@ -407,7 +407,7 @@ impl SeriesState {
         };
         let mut late = before.filter(|before| goes_on(&before.seen)).unwrap_or_default();
         late.models = self.models.clone();
-        late.embedded = self.embedded.clone();
+        late.detector = self.detector.clone();
         late.watches.retain(|(name, _)| self.watches.iter().any(|(other, _)| other == name));
         for (name, watch) in &self.watches {
             late.watch(name).learn_from(watch);
@@ -420,14 +420,14 @@ impl SeriesState {
         self.hold.is_none() && self.watches.iter().all(|(_, watch)| watch.is_at_rest())
     }
 
-    /// What the embedded detector remembers of the series; empty if nothing.
-    pub fn embedded(&self) -> &[u8] {
-        &self.embedded
+    /// What the streaming detector remembers of the series; empty if nothing.
+    pub fn detector(&self) -> &[u8] {
+        &self.detector
     }
 
-    /// Keeps what the embedded detector remembers now.
-    pub fn set_embedded(&mut self, memory: Vec<u8>) {
-        self.embedded = memory;
+    /// Keeps what the streaming detector remembers now.
+    pub fn set_detector(&mut self, memory: Vec<u8>) {
+        self.detector = memory;
     }
 
     /// What is remembered, by the rule's name.
@@ -440,13 +440,13 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
-            (hold, write) if self.has_extras() || !self.embedded.is_empty() => {
-                let version = if self.embedded.is_empty() { EXTRAS_VERSION } else { STATE_VERSION };
+            (hold, write) if self.has_extras() || !self.detector.is_empty() => {
+                let version = if self.detector.is_empty() { EXTRAS_VERSION } else { STATE_VERSION };
                 let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
                 let bytes = postcard::to_extend(&rest, plain(version)).unwrap_or_default();
                 let mut bytes =
                     postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default();
-                bytes.extend(&self.embedded);
+                bytes.extend(&self.detector);
                 bytes
             }
             (hold, write) if self.seen.noted_in.is_some() => {
@@ -517,7 +517,7 @@ impl SeriesState {
                     rest = behind;
                 }
                 if version == STATE_VERSION {
-                    state.embedded = std::mem::take(&mut rest).to_vec();
+                    state.detector = std::mem::take(&mut rest).to_vec();
                 }
                 rest
             }

@@ -32,7 +32,7 @@ pub use method::{
     ChangePoint, Engine, Evt, HISTORY_MAX, Ignore, Martingale, Missing, Mode, Quantile, RateOfChange, Robust,
     Sides, SpikeAndDip,
 };
-pub use model::{Direction, EMBEDDED, Fallback, Model, ModelKind, Tensor};
+pub use model::{Direction, Fallback, Model, ModelKind, STREAMING, Tensor};
 pub use pattern::Pattern;
 pub use rejects::Rejects;
 pub use rule::{Band, Clear, Method, On, Rule, Severity};

@@ -115,7 +115,7 @@ pub fn text(transition: &Transition) -> String {
     };
     lines.extend(transition.late_ms.map(late));
     if transition.fallback {
-        lines.push("  scored by the embedded detector, as the endpoint gave no score".to_owned());
+        lines.push("  scored by the streaming detector, as the endpoint gave no score".to_owned());
     }
     lines.extend(features(transition));
     lines.extend(transition.filled.iter().map(|filled| format!("  {filled}")));

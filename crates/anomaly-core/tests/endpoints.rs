@@ -27,7 +27,7 @@ fn the_guides_examples_hold() {
     assert!(calibration.is_of("my-endpoint/AllTraffic@1f0c6e2b7a94") && !calibration.is_of("my-endpoint"));
 
     let config = Config::from_toml(fallback).expect("valid");
-    assert!(config.model.is_embedded());
+    assert!(config.model.is_streaming());
     let mistaken = fallback.replace("\"endpoint\"", "\"none\"").replace("endpoint = \"my-endpoint\"\n", "");
     let error = Config::from_toml(&mistaken).expect_err("nothing to fall back from").to_string();
     assert!(error.contains("model.fallback"), "{error}");

@@ -57,7 +57,7 @@ impl Scoring {
     pub(crate) fn name(&self) -> &str {
         match self {
             Scoring::Forest(_) => "embedded",
-            Scoring::Streaming => "streaming",
+            Scoring::Streaming => config::STREAMING,
             Scoring::Frozen(model) => model.id(),
             Scoring::None => "none",
         }

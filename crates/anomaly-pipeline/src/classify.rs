@@ -1,6 +1,6 @@
 //! Stage two: a scored chunk to states and transitions.
 
-mod embedded;
+mod detector;
 mod flush;
 mod late;
 mod order;
@@ -18,7 +18,7 @@ pub use self::flush::{FLUSH_MAX, Flushed, flush};
 
 use crate::fault::Fault;
 use crate::ports::{Journal, Rejects, Saved, States, Stored};
-use embedded::Judge;
+use detector::Judge;
 use late::Sorted;
 use recall::Recall;
 

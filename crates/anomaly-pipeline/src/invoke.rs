@@ -15,7 +15,7 @@ mod windows;
 
 use std::borrow::Cow;
 
-use anomaly_core::config::EMBEDDED;
+use anomaly_core::config::STREAMING;
 use anomaly_core::group::Groups;
 use anomaly_core::reading::Reading;
 use anomaly_core::records::{Decoded, Records};
@@ -47,14 +47,14 @@ pub struct Invoked {
     pub refused: Vec<RejectV1>,
     /// Why records are wanted again; `None` if none are.
     pub fault: Option<Fault>,
-    /// What kept the model from scoring readings that were left to the embedded detector; `None` if none were.
+    /// What kept the model from scoring readings that were left to the streaming detector; `None` if none were.
     pub fallback: Option<Fault>,
 }
 
 /// Scores `records`, which are of one partition and in order, and queues them with the rejects among them.
 ///
 /// Stops at the first reading that could not be scored: what comes before it is handed on, the rest is wanted
-/// again, or, with a fallback, handed on to the embedded detector. The source resumes at the first record of which something was not handed on: what was handed on
+/// again, or, with a fallback, handed on to the streaming detector. The source resumes at the first record of which something was not handed on: what was handed on
 /// beyond it comes again, and `classify` knows it. A reading that the model refuses by itself is handed on as a reject.
 pub async fn invoke<S: Scorer, T: Timer, W: Windows>(
     turn: &Turn<'_, S, T, W>,
@@ -94,9 +94,9 @@ struct Judged {
 }
 
 async fn judge<S: Scorer, T: Timer, W: Windows>(turn: &Turn<'_, S, T, W>, decoded: &[Decoded]) -> Judged {
-    let Limits { rejected_by: by, embedded, .. } = turn.driver.limits;
+    let Limits { rejected_by: by, streaming, .. } = turn.driver.limits;
     let Some(scorer) = &turn.driver.scorer else {
-        let model = if embedded { EMBEDDED } else { "none" };
+        let model = if streaming { STREAMING } else { "none" };
         let lots = lots(decoded, model, by, |_| false, Vec::new(), None);
         return Judged { lots, fault: None, fallback: None };
     };
@@ -112,10 +112,10 @@ async fn judge<S: Scorer, T: Timer, W: Windows>(turn: &Turn<'_, S, T, W>, decode
     let given: Vec<&[f64]> = asked.rows.iter().flatten().map(AsRef::as_ref).collect();
     let Part { outcomes, fault } = turn.score(scorer, &given).await;
     let has_row = |index: usize| asked.rows.get(index).is_some_and(Option::is_some);
-    let rest = fault.as_ref().filter(|_| embedded).map(|_| EMBEDDED);
+    let rest = fault.as_ref().filter(|_| streaming).map(|_| STREAMING);
     let mut lots = lots(&asked.entries, scorer.model(), by, has_row, outcomes, rest);
     lots.refuse(asked.unknown);
-    let (fault, fallback) = if embedded { (None, fault) } else { (fault, None) };
+    let (fault, fallback) = if streaming { (None, fault) } else { (fault, None) };
     Judged { lots, fault, fallback }
 }
 

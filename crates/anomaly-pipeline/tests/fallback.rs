@@ -1,10 +1,10 @@
-//! An endpoint that gives no scores, and the embedded detector that stands in for it.
+//! An endpoint that gives no scores, and the streaming detector that stands in for it.
 
 use std::time::Duration;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
-use anomaly_core::config::{Config, EMBEDDED};
+use anomaly_core::config::{Config, STREAMING};
 use anomaly_core::message;
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, SeriesId};
@@ -67,12 +67,12 @@ fn policy(more: &str) -> Policy {
     Policy::new(&Config::from_toml(&config).expect("a valid configuration"), &["v".to_owned()])
 }
 
-const WITH: &str = "fallback = 'embedded'";
+const WITH: &str = "fallback = 'streaming'";
 const WITHOUT: &str = "";
 
-async fn ask(scorer: UpTo, embedded: bool, records: &Records) -> (Invoked, Vec<ChunkV1>) {
+async fn ask(scorer: UpTo, streaming: bool, records: &Records) -> (Invoked, Vec<ChunkV1>) {
     let retry = RetryPolicy { attempts_max: 1, ..RetryPolicy::USUAL };
-    let limits = Limits { rows_max: 2, in_flight_max: 1, retry, embedded, ..Limits::default() };
+    let limits = Limits { rows_max: 2, in_flight_max: 1, retry, streaming, ..Limits::default() };
     let driver = Driver::new(Some(scorer), SkippingTimer::default(), limits, 1);
     let queue = MemoryQueue::default();
     let invoked = invoke(&driver.turn(Duration::from_secs(60)), &queue, "s/0", records).await;
@@ -95,7 +95,7 @@ fn told(tables: &MemoryTables) -> Vec<Transition> {
 
 fn memory(tables: &MemoryTables) -> Vec<u8> {
     let state = tables.state(&series()).expect("a state");
-    SeriesState::decode(&state).expect("its own").embedded().to_vec()
+    SeriesState::decode(&state).expect("its own").detector().to_vec()
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn what_the_endpoint_does_not_score_is_left_to_the_detector() {
         .iter()
         .map(|c| (c.model.as_str(), c.rows.iter().map(|row| row.score).collect::<Vec<_>>()))
         .collect();
-    assert_eq!(shown, [("forest", vec![Some(1.0); 2]), (EMBEDDED, vec![None; 3])]);
+    assert_eq!(shown, [("forest", vec![Some(1.0); 2]), (STREAMING, vec![None; 3])]);
 
     let (invoked, chunks) = ask(UpTo(5.0), false, &records).await;
     assert_eq!(
@@ -123,7 +123,7 @@ async fn what_the_endpoint_does_not_score_is_left_to_the_detector() {
 
 #[tokio::test]
 async fn readings_missing_from_their_windows_are_not_left_to_the_detector() {
-    let limits = Limits { embedded: true, ..Limits::default() };
+    let limits = Limits { streaming: true, ..Limits::default() };
     let windows = MemoryWindows::default();
     let failing = Failing::new(&windows, &[(0, Failure::Before)]);
     let driver = Driver::new(Some(UpTo(ALWAYS)), SkippingTimer::default(), limits, 1)
@@ -145,9 +145,9 @@ async fn the_detector_knows_the_series_when_the_endpoint_falls_silent() {
     let (_, chunks) = ask(UpTo(NEVER), true, &silent).await;
     classify(&tables, &policy, chunks.clone()).await;
     let [fired] = &told(&tables)[..] else { panic!("one alert: {:?}", told(&tables)) };
-    assert_eq!((fired.model.as_str(), fired.fallback, fired.at), (EMBEDDED, true, at(410)));
+    assert_eq!((fired.model.as_str(), fired.fallback, fired.at), (STREAMING, true, at(410)));
     let text = message::text(fired);
-    assert!(text.contains("scored by the embedded detector, as the endpoint gave no score"), "{text}");
+    assert!(text.contains("scored by the streaming detector, as the endpoint gave no score"), "{text}");
 
     let before = memory(&tables);
     let again = classify(&tables, &policy, chunks).await;

@@ -32,7 +32,7 @@ const LIMITS: Limits = Limits {
     in_flight_max: 1,
     groups: Groups::ONE,
     shares: false,
-    embedded: false,
+    streaming: false,
     rejected_by: None,
     retry: RetryPolicy { attempts_max: 1, ..RetryPolicy::USUAL },
     breaker: BreakerPolicy::USUAL,

@@ -56,16 +56,20 @@ fn input(config: &Config, problems: &mut Vec<String>) {
 fn model(config: &Config, problems: &mut Vec<String>) {
     let endpoint = config.model.endpoint.as_deref().unwrap_or("");
     match config.model.kind {
-        ModelKind::Embedded | ModelKind::Streaming => problems.push(
-            "model.kind: what learns as it goes cannot run on AWS yet; \
-             name a SageMaker endpoint (kind = \"endpoint\"), or judge the values (kind = \"none\")"
+        ModelKind::Embedded => problems.push(
+            "model.kind: a forest for each series does not fit into a function; let a streaming detector learn \
+             them (kind = \"streaming\"), or name a SageMaker endpoint (kind = \"endpoint\")"
+                .to_owned(),
+        ),
+        ModelKind::Streaming if config.input.fills_with_previous() => problems.push(
+            "input: \"previous\" with model.kind = \"streaming\" is for a laptop so far; fill with a number"
                 .to_owned(),
         ),
         ModelKind::Endpoint if !is_endpoint_name(endpoint) => problems.push(format!(
             "model.endpoint: {endpoint:?} is no name of an endpoint; \
              1 to {ENDPOINT_CHARS_MAX} letters, digits and hyphens, with a letter or digit at both ends"
         )),
-        ModelKind::Endpoint | ModelKind::None => {}
+        ModelKind::Streaming | ModelKind::Endpoint | ModelKind::None => {}
     }
 }
 

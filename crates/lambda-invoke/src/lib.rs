@@ -118,9 +118,9 @@ fn log_reject(reject: &RejectV1) {
 fn log_fallback(fault: &Fault) {
     let kind = fault.kind.as_str();
     if fault.kind.may_pass() {
-        tracing::warn!(%fault, kind, "readings left to the embedded detector");
+        tracing::warn!(%fault, kind, "readings left to the streaming detector");
     } else {
-        tracing::error!(%fault, kind, "readings left to the embedded detector");
+        tracing::error!(%fault, kind, "readings left to the streaming detector");
     }
 }
 

@@ -136,15 +136,15 @@ pub enum ModelKind {
     None,
 }
 
-/// The name of the embedded detector, as chunks and messages have it.
-pub const EMBEDDED: &str = "embedded";
+/// The name of the streaming detector, as chunks and messages have it.
+pub const STREAMING: &str = "streaming";
 
 /// What gives the scores while an endpoint gives none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fallback {
-    /// The embedded detector. It learns every reading, whoever scores it, so that it knows the series by then.
-    Embedded,
+    /// The streaming detector. It learns every reading, whoever scores it, so that it knows the series by then.
+    Streaming,
 }
 
 /// The numbers in RecordIO's tensors.
@@ -274,9 +274,9 @@ impl Model {
         })
     }
 
-    /// Whether the embedded detector has a part in it: alone, or behind an endpoint.
-    pub fn is_embedded(&self) -> bool {
-        self.kind == ModelKind::Embedded || self.fallback == Some(Fallback::Embedded)
+    /// Whether the streaming detector has a part in it: alone, or behind an endpoint.
+    pub fn is_streaming(&self) -> bool {
+        self.kind == ModelKind::Streaming || self.fallback == Some(Fallback::Streaming)
     }
 
     /// What travels in headers, with the limits of the service model of SageMaker Runtime (botocore 1.43).

@@ -328,11 +328,11 @@ impl<'de> Deserialize<'de> for On {
     }
 }
 
-/// Where scores of the embedded detector are strange: they mean the same for every series.
+/// Where scores of the streaming detector are strange: they mean the same for every series.
 const EMBEDDED_BOUNDARY: f64 = 0.5;
 
 impl Rule {
-    /// The same rule for scores by the embedded detector, while it stands in for an endpoint whose scores are on
+    /// The same rule for scores by the streaming detector, while it stands in for an endpoint whose scores are on
     /// another scale.
     pub(crate) fn for_fallback(&self) -> Rule {
         match self.on {

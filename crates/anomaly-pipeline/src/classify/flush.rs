@@ -5,7 +5,7 @@ use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::CHUNK_SERIES_MAX;
 
-use super::embedded::Judge;
+use super::detector::Judge;
 use super::{CONFLICTS_MAX, Judged, contended, order};
 use crate::fault::Fault;
 use crate::ports::{Saved, States, Stored};

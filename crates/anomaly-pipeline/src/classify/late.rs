@@ -6,7 +6,7 @@ use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::seen::Order;
 use anomaly_core::time::Timestamp;
 
-use super::embedded::Judge;
+use super::detector::Judge;
 use super::recall::Recall;
 use super::{Judged, Work, judge_all};
 use crate::fault::Fault;

@@ -8,7 +8,7 @@ use anomaly_core::reject::Reject;
 use anomaly_core::wire::{self, RejectV1, RowV1};
 
 use super::Judged;
-use super::embedded::Judge;
+use super::detector::Judge;
 
 /// Takes in `row`, which the state has not seen, and judges what need not wait any longer.
 pub(super) fn admit(

@@ -25,8 +25,8 @@ pub struct Limits {
     pub groups: Groups,
     /// Whether the share of rejects in each batch goes along, for a rule of its own.
     pub shares: bool,
-    /// Whether the embedded detector, which is where the series' states are, scores what no model scores here.
-    pub embedded: bool,
+    /// Whether the streaming detector, which is where the series' states are, scores what no model scores here.
+    pub streaming: bool,
     /// By what records are rejected, to be said with each of them.
     pub rejected_by: Option<Versions>,
     /// When and how often to ask again.
@@ -36,7 +36,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 500 rows a request, 4 requests at a time, all series in one group, no shares of rejects, no embedded detector,
+    /// 500 rows a request, 4 requests at a time, all series in one group, no shares of rejects, no streaming detector,
     /// and nothing said of what rejected them.
     fn default() -> Self {
         Limits {
@@ -44,7 +44,7 @@ impl Default for Limits {
             in_flight_max: 4,
             groups: Groups::ONE,
             shares: false,
-            embedded: false,
+            streaming: false,
             rejected_by: None,
             retry: RetryPolicy::USUAL,
             breaker: BreakerPolicy::USUAL,

@@ -315,11 +315,11 @@ fn everything_that_cannot_run_on_aws_is_said_at_once() {
     refused(
         &config,
         expect![[r#"
-        cannot render for AWS: 4 problems
-          input.series: not set; a stream has no file to name its series after: give a pointer such as "/series", or a constant name
-          input.features: empty; name at least one field that holds a number
-          input.record_bytes_max: 10485760 does not fit the event a function is called with; at most 4194304
-          model.kind: what learns as it goes cannot run on AWS yet; name a SageMaker endpoint (kind = "endpoint"), or judge the values (kind = "none")"#]],
+            cannot render for AWS: 4 problems
+              input.series: not set; a stream has no file to name its series after: give a pointer such as "/series", or a constant name
+              input.features: empty; name at least one field that holds a number
+              input.record_bytes_max: 10485760 does not fit the event a function is called with; at most 4194304
+              model.kind: a forest for each series does not fit into a function; let a streaming detector learn them (kind = "streaming"), or name a SageMaker endpoint (kind = "endpoint")"#]],
     );
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
-use anomaly_core::config::EMBEDDED;
+use anomaly_core::config::STREAMING;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_detect::{Detector, Streaming, StreamingOptions};
 
@@ -24,7 +24,7 @@ impl<'p> Judge<'p> {
     /// # Errors
     /// If the detector's memory cannot be read: a newer release wrote it, or it is damaged.
     pub(super) fn of(policy: &'p Policy, series: &SeriesId, state: &SeriesState) -> Result<Self, Fault> {
-        let detector = match (policy.embeds(series), state.embedded()) {
+        let detector = match (policy.has_detector(series), state.detector()) {
             (false, _) => None,
             (true, []) => Some(unlearned()),
             (true, memory) => Some(Streaming::load(memory).map_err(|error| {
@@ -48,7 +48,7 @@ impl<'p> Judge<'p> {
 
     /// Leaves what the detector knows now in `state`; nothing, if it has no part any more.
     pub(super) fn leave(self, state: &mut SeriesState) {
-        state.set_embedded(self.detector.map_or_else(Vec::new, |detector| detector.save()));
+        state.set_detector(self.detector.map_or_else(Vec::new, |detector| detector.save()));
     }
 
     /// The reading with the detector's score, if that is wanted, after the detector has learned it.
@@ -61,7 +61,7 @@ impl<'p> Judge<'p> {
         state.fill(reading);
         let is_whole = reading.filled.iter().all(|filled| reading.has(filled.feature as usize));
         let score = if is_whole { observe(detector, &reading.features) } else { None };
-        if model == EMBEDDED {
+        if model == STREAMING {
             scored.score = score;
         }
         Cow::Owned(scored)

@@ -31,7 +31,7 @@ fn classify_tells_what_it_writes() {
         0,
         DONE,
         expect![[r#"
-            wrote webserver, revision 1: 520 bytes
+            wrote webserver, revision 1: 580 bytes
             with CRITICAL webserver: slow at 2026-11-21T04:10:55Z
               latency_ms 2000 against 100 (fixed)
               since 2026-11-21T04:10:54Z

@@ -67,7 +67,7 @@ pub struct StreamingOptions {
 /// for n in 0..300 {
 ///     detector.learn(&[f64::from(n % 10)])?;
 /// }
-/// assert!(detector.score(&[4.0])? < Some(0.5));
+/// assert!(detector.score(&[0.0])? < Some(0.5));
 /// assert!(detector.score(&[70.0])? > Some(0.5));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -34,7 +34,7 @@ pub(crate) type Memories = Vec<(String, Memory)>;
 impl Models {
     /// Whether nothing was ever scored.
     pub(crate) fn is_empty(&self) -> bool {
-        self.current.is_none()
+        self.current.is_none() && self.shelf.is_empty()
     }
 
     /// Whether `model` gave the last score, as far as that is known without hashing its name.

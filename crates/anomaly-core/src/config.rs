@@ -56,7 +56,7 @@ pub struct Config {
     pub rejects: Rejects,
 }
 
-/// What the methods of all rules may remember of a series: a DynamoDB item has 400 KB, of which readings that wait take
+/// What the methods of all rules and the streaming detector may remember of a series: a DynamoDB item has 400 KB, of which readings that wait take
 /// half.
 const MEMORY_BYTES_MAX: u64 = 150_000;
 
@@ -153,11 +153,18 @@ impl Config {
     }
 
     fn memory_problems(&self, problems: &mut Vec<String>) {
-        let bytes: u64 = self.rules.iter().map(Rule::memory_bytes_max).sum();
-        if bytes > MEMORY_BYTES_MAX {
+        let rules: u64 = self.rules.iter().map(Rule::memory_bytes_max).sum();
+        let detector = self.model.detector_bytes_max(self.input.features.len());
+        if rules > MEMORY_BYTES_MAX {
             problems.push(format!(
-                "rule: the histories take up to {bytes} bytes of a series' state, and there is room for \
+                "rule: the histories take up to {rules} bytes of a series' state, and there is room for \
                  {MEMORY_BYTES_MAX}; shorten `history`, `peaks` or `drift`"
+            ));
+        } else if rules + detector > MEMORY_BYTES_MAX {
+            problems.push(format!(
+                "model: the streaming detector takes up to {detector} bytes of a series' state for {} features, and \
+                 the rules' histories {rules}, and there is room for {MEMORY_BYTES_MAX}; name fewer features",
+                self.input.features.len()
             ));
         }
     }

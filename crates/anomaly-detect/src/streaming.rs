@@ -1,4 +1,4 @@
-//! The streaming default: a few hundred numbers for each series, no training, no settings.
+//! The streaming detector: a few hundred numbers for each series, no training, no settings.
 
 mod channel;
 mod grid;
@@ -39,7 +39,7 @@ pub struct StreamingOptions {
     pub period: Option<u32>,
 }
 
-/// The default detector: five questions about each reading, every answer a tail probability, and their sum a
+/// A detector for any series: five questions about each reading, every answer a tail probability, and their sum a
 /// score from 0 to 1 that means the same for every series.
 ///
 /// Is the value out of the range it has had? Does it jump? Has the level changed (12 readings against the 12
@@ -89,6 +89,13 @@ struct State {
     channels: Vec<Channel>,
 }
 
+impl Default for Streaming {
+    /// A detector that has learned nothing and finds the period itself.
+    fn default() -> Self {
+        Streaming::unlearned(StreamingOptions::default())
+    }
+}
+
 impl Streaming {
     /// A detector that has learned nothing.
     ///
@@ -97,17 +104,20 @@ impl Streaming {
     pub fn new(options: StreamingOptions) -> Result<Streaming, PeriodError> {
         match options.period {
             Some(period) if !(2..=1_000_000).contains(&period) => Err(PeriodError { period }),
-            _ => Ok(Streaming {
-                state: State {
-                    kind: KIND,
-                    options,
-                    readings_learned: 0,
-                    quiet_until: 0,
-                    alarm: 0.0,
-                    channels: Vec::new(),
-                },
-            }),
+            _ => Ok(Streaming::unlearned(options)),
         }
+    }
+
+    fn unlearned(options: StreamingOptions) -> Streaming {
+        let state = State {
+            kind: KIND,
+            options,
+            readings_learned: 0,
+            quiet_until: 0,
+            alarm: 0.0,
+            channels: Vec::new(),
+        };
+        Streaming { state }
     }
 
     /// The detector that [`Detector::save`] wrote: it goes on exactly where it stopped.

@@ -13,6 +13,7 @@ use anomaly_core::settle::Tally;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::Plan;
 use anomaly_core::wire::{self, ChunkV1};
+use anomaly_detect::{Detector, Streaming};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, MemoryWindows, SkippingTimer};
 use anomaly_pipeline::classify::{Classified, Tables, classify_chunk};
@@ -173,4 +174,25 @@ async fn a_fallback_that_is_given_up_leaves_nothing_behind() {
     let (_, chunks) = ask(UpTo(ALWAYS), false, &usual(100..102)).await;
     classify(&tables, &policy(WITHOUT), chunks).await;
     assert!(memory(&tables).is_empty());
+}
+
+/// What the configuration reckons with is what a state may grow to.
+#[test]
+fn a_detector_takes_no_more_than_the_configuration_reckons_with() {
+    let config = "[model]\nkind = 'streaming'";
+    let model = Config::from_toml(config).expect("a valid configuration").model;
+    for width in [1, 2, 8] {
+        let (mut detector, mut most) = (Streaming::default(), 0);
+        for i in 0..6_000_u32 {
+            let noise = |feature: usize| f64::from((i * 7_919 + feature as u32 * 104_729) % 1_009) / 7.0;
+            detector.learn(&(0..width).map(noise).collect::<Vec<_>>()).expect("finite");
+            if i % 500 == 0 {
+                most = most.max(detector.save().len());
+            }
+        }
+        assert!(most as u64 <= model.detector_bytes_max(width), "{most} bytes for {width} features");
+    }
+    let many = format!("{config}\n[input]\nfeatures = [{}]", "'/f', ".repeat(37));
+    let error = Config::from_toml(&many).expect_err("more than a state can hold").to_string();
+    assert!(error.contains("name fewer features"), "{error}");
 }

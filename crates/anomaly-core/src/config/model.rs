@@ -139,6 +139,9 @@ pub enum ModelKind {
 /// The name of the streaming detector, as chunks and messages have it.
 pub const STREAMING: &str = "streaming";
 
+/// The most bytes that the streaming detector remembers of a feature. `anomaly-pipeline` has a test.
+const DETECTOR_BYTES: u64 = 4_096;
+
 /// What gives the scores while an endpoint gives none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -277,6 +280,12 @@ impl Model {
     /// Whether the streaming detector has a part in it: alone, or behind an endpoint.
     pub fn is_streaming(&self) -> bool {
         self.kind == ModelKind::Streaming || self.fallback == Some(Fallback::Streaming)
+    }
+
+    /// The most bytes that the streaming detector remembers of a series with so many features; 0 where it has no
+    /// part in it.
+    pub fn detector_bytes_max(&self, features: usize) -> u64 {
+        if self.is_streaming() { DETECTOR_BYTES * features.max(1) as u64 } else { 0 }
     }
 
     /// What travels in headers, with the limits of the service model of SageMaker Runtime (botocore 1.43).

@@ -1,6 +1,6 @@
 //! What learns a series as it goes.
 
-use anomaly_detect::{Detector, Forest, ForestOptions, InputError, StateError, Streaming, StreamingOptions};
+use anomaly_detect::{Detector, Forest, ForestOptions, InputError, StateError, Streaming};
 
 use super::{SERIES_FULL_MAX, Scoring};
 
@@ -21,10 +21,7 @@ impl Learner {
             Scoring::Forest(options) => {
                 Forest::new(sized(*options, there)).ok().map(|f| Learner::Forest(Box::new(f)))
             }
-            Scoring::Streaming => {
-                let streaming = Streaming::new(StreamingOptions::default());
-                streaming.ok().map(|s| Learner::Streaming(Box::new(s)))
-            }
+            Scoring::Streaming => Some(Learner::Streaming(Box::default())),
             Scoring::Frozen(_) | Scoring::None => None,
         }
     }

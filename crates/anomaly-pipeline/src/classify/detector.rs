@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
 use anomaly_core::config::STREAMING;
 use anomaly_core::reading::{Scored, SeriesId};
-use anomaly_detect::{Detector, Streaming, StreamingOptions};
+use anomaly_detect::{Detector, Streaming};
 
 use crate::fault::Fault;
 
@@ -26,7 +26,7 @@ impl<'p> Judge<'p> {
     pub(super) fn of(policy: &'p Policy, series: &SeriesId, state: &SeriesState) -> Result<Self, Fault> {
         let detector = match (policy.has_detector(series), state.detector()) {
             (false, _) => None,
-            (true, []) => Some(unlearned()),
+            (true, []) => Some(Streaming::default()),
             (true, memory) => Some(Streaming::load(memory).map_err(|error| {
                 Fault::permanent(format!("read what the detector knows of {series}"), error.to_string())
             })?),
@@ -74,16 +74,11 @@ fn observe(detector: &mut Streaming, features: &[f64]) -> Option<f64> {
     let score = match detector.score(features) {
         Ok(score) => score,
         Err(_) => {
-            *detector = unlearned();
+            *detector = Streaming::default();
             None
         }
     };
     // What even an unlearned one refuses has no score, and leaves it as it is.
     let _ = detector.learn(features);
     score
-}
-
-fn unlearned() -> Streaming {
-    #[expect(clippy::expect_used, reason = "no period is given that could be wrong")]
-    Streaming::new(StreamingOptions::default()).expect("the defaults are in range")
 }

@@ -231,10 +231,8 @@ fn of_spikes(
     at: Timestamp,
     number: f64,
 ) -> Said {
-    for _ in 0..spaced.step(settings.engine, settings.duration, settings.history, at) {
-        settings.judge(&mut spaced.memory, number);
-    }
-    let said = settings.judge(&mut spaced.memory, number);
+    let missed = spaced.step(settings.engine, settings.duration, settings.history, at);
+    let said = spaced.judge(missed, |memory| settings.judge(memory, number));
     match said.score {
         0.0 => Said::Unjudged(Nothing::EngineBlind),
         score if said.seen < settings.history => {
@@ -255,10 +253,8 @@ fn of_changes(
     at: Timestamp,
     number: f64,
 ) -> Said {
-    for _ in 0..spaced.step(settings.engine, settings.duration, settings.history, at) {
-        settings.judge(&mut spaced.memory, number);
-    }
-    let said = settings.judge(&mut spaced.memory, number);
+    let missed = spaced.step(settings.engine, settings.duration, settings.history, at);
+    let said = spaced.judge(missed, |memory| settings.judge(memory, number));
     let score = said.score.min(f64::MAX);
     if said.p.is_nan() || said.logarithms.0 == f64::NEG_INFINITY {
         return Said::Unjudged(Nothing::EngineBlind);
@@ -273,6 +269,12 @@ fn of_changes(
 }
 
 impl<M> Spaced<M> {
+    /// What `judge` says of a number, after as many of the same that stand for those that were `missed`.
+    fn judge<S>(&mut self, missed: u32, mut judge: impl FnMut(&mut M) -> S) -> S {
+        (0..missed).for_each(|_| drop(judge(&mut self.memory)));
+        judge(&mut self.memory)
+    }
+
     /// Moves to `at`. Gives back how often the number there stands for one that did not come.
     fn step(
         &mut self,

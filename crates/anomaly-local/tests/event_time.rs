@@ -1,6 +1,7 @@
 //! By event time, a laptop and the cloud judge alike: the same file through `detect`, and through `classify`.
 
-use std::io;
+mod steps;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,28 +14,11 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{ChunkV1, RowV1};
 use anomaly_detect::{Model, TrainOptions};
 use anomaly_fakes::memory::MemoryTables;
-use anomaly_local::detect::{Options, Watcher, detect};
-use anomaly_local::input::{InputError, Rows, Source, Stop};
+use anomaly_local::detect::{Options, detect};
+use anomaly_local::input::{Source, Stop};
 use anomaly_pipeline::classify::{Tables, classify_chunk, flush};
 
-#[derive(Default)]
-struct Steps(Vec<Transition>);
-
-impl Watcher for Steps {
-    fn opened(&mut self, _: &Source, _: &Rows) {}
-    fn read(&mut self, _: &Rows) {}
-    fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
-        self.0.push(transition.clone());
-        Ok(())
-    }
-    fn explained(&mut self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn note(&mut self, _: &str, _: &str) {}
-    fn problem(&mut self, error: &InputError) {
-        panic!("{error}");
-    }
-}
+use steps::Steps;
 
 /// Second, value: bursts at 100 and 200; out of order by up to 14 s, of which 5 are allowed.
 fn readings() -> Vec<(i64, f64)> {

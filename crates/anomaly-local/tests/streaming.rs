@@ -1,8 +1,10 @@
 //! The streaming detector says the same on a laptop and in the cloud, where its memory lies in the series' states:
 //! the same file through `detect`, with a restart, and through `invoke` and `classify`, with redeliveries.
 
+mod steps;
+
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,10 +17,12 @@ use anomaly_core::records::Records;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, SkippingTimer, SumScorer};
-use anomaly_local::detect::{Options, Watcher, detect};
-use anomaly_local::input::{InputError, Rows, Source, Stop};
+use anomaly_local::detect::{Options, detect};
+use anomaly_local::input::{Source, Stop};
 use anomaly_pipeline::classify::{Tables, classify_chunk, flush};
 use anomaly_pipeline::invoke::{Driver, Limits, invoke};
+
+use steps::Steps;
 
 const RECORDS: i64 = 1_200;
 
@@ -41,25 +45,6 @@ fn records() -> Vec<(i64, String)> {
         (second, format!("{{\"s\":\"{series}\",\"t\":{},\"a\":{a},\"b\":{b}}}", 1_700_000_000 + second))
     };
     (0..RECORDS).map(record).collect()
-}
-
-#[derive(Default)]
-struct Steps(Vec<Transition>);
-
-impl Watcher for Steps {
-    fn opened(&mut self, _: &Source, _: &Rows) {}
-    fn read(&mut self, _: &Rows) {}
-    fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
-        self.0.push(transition.clone());
-        Ok(())
-    }
-    fn explained(&mut self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn note(&mut self, _: &str, _: &str) {}
-    fn problem(&mut self, error: &InputError) {
-        panic!("{error}");
-    }
 }
 
 /// Half of the file, and the rest of it in another run.

@@ -1,9 +1,11 @@
 //! Rows of several readings, with previous values in them, are the same on a laptop and in the cloud: the same file
 //! through `detect --model`, with a restart, and through `invoke` and `classify`, with redeliveries.
 
+mod steps;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,12 +20,14 @@ use anomaly_core::window::Plan;
 use anomaly_core::wire::{self, ChunkV1};
 use anomaly_detect::{Model, TrainOptions};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, MemoryWindows, SkippingTimer};
-use anomaly_local::detect::{Options, Summary, Watcher, detect};
-use anomaly_local::input::{InputError, Rows, Source, Stop};
+use anomaly_local::detect::{Options, Summary, detect};
+use anomaly_local::input::{Source, Stop};
 use anomaly_pipeline::classify::{Tables, classify_chunk, flush};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::invoke::{Driver, Limits, invoke};
 use anomaly_pipeline::ports::{Answer, Scorer};
+
+use steps::Steps;
 
 const CONFIG: &str = r#"
 [input]
@@ -78,25 +82,6 @@ fn model() -> Model {
     let options =
         TrainOptions { features, shingle: 3, trees: 20, sample_size: 64, ..TrainOptions::default() };
     Model::train((0..500).map(row), &options).expect("enough rows")
-}
-
-#[derive(Default)]
-struct Steps(Vec<Transition>);
-
-impl Watcher for Steps {
-    fn opened(&mut self, _: &Source, _: &Rows) {}
-    fn read(&mut self, _: &Rows) {}
-    fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
-        self.0.push(transition.clone());
-        Ok(())
-    }
-    fn explained(&mut self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn note(&mut self, _: &str, _: &str) {}
-    fn problem(&mut self, error: &InputError) {
-        panic!("{error}");
-    }
 }
 
 /// Half of the file, and the rest of it in another run.

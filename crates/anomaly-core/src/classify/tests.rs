@@ -1,0 +1,464 @@
+use super::*;
+use crate::config::Untimely;
+use crate::config::{Method, Severity};
+use crate::event_time::Placement;
+use crate::position::Sequence;
+use crate::reading::{Filling, Gap};
+use crate::seen::NotedIn;
+use proptest::prelude::*;
+
+fn policy() -> Policy {
+    let hot = Rule {
+        name: "hot".to_owned(),
+        on: On::Feature("b".to_owned()),
+        method: Method::Static { threshold: 10.0 },
+        hold: Default::default(),
+        ..Rule::default()
+    };
+    let config = Config { rules: vec![Rule::default(), hot], ..Config::default() };
+    Policy::new(&config, &["a".to_owned(), "b".to_owned()])
+}
+
+fn scored(i: u32, b: f64, score: Option<f64>) -> Scored {
+    let at = Timestamp::from_ms(i64::from(i) * 1000).expect("in range");
+    let position =
+        Position { partition: "p".into(), sequence: Sequence::from(u64::from(i)), sub: 0, arrived: at };
+    let series = SeriesId::new("s").expect("a name");
+    Scored {
+        reading: Reading { series, at, features: vec![f64::from(i), b], filled: Vec::new(), position },
+        score,
+    }
+}
+
+fn said(judgement: &Judgement) -> Vec<String> {
+    judgement.findings.iter().map(Found::to_string).collect()
+}
+
+#[test]
+fn every_rule_finds_and_steps_carry_the_readings() {
+    let (policy, mut state) = (policy(), SeriesState::default());
+    for i in 0..30 {
+        assert!(classify(&policy, &mut state, &scored(i, 1.0, None), "m").transitions.is_empty());
+    }
+    let judgement = classify(&policy, &mut state, &scored(30, 50.0, Some(0.9)), "m");
+    assert_eq!(said(&judgement), ["warming up 1/100", "critical: 50 against 10 (fixed)"]);
+    let [fired] = judgement.transitions.as_slice() else { panic!("one transition") };
+    assert_eq!((fired.rule.as_str(), fired.on.as_str(), fired.number), ("hot", "b", 1));
+    assert_eq!(fired.features[1].recent.len(), RECENT_KEPT);
+    assert_eq!((fired.features[1].value, fired.features[1].recent.last()), (50.0, Some(&50.0)));
+}
+
+#[test]
+fn a_finding_names_what_was_filled_in_of_what_it_rests_on() {
+    let policy = policy();
+    let gap = |feature| Filled { feature, gap: Gap::Null, with: Filling::Constant };
+    let found = |filled: Vec<Filled>| {
+        let mut scored = scored(1, 1.0, Some(0.5));
+        scored.reading.filled = filled;
+        let judgement = classify(&policy, &mut SeriesState::default(), &scored, "m");
+        let names = |found: &Found| found.filled.iter().map(|f| f.name.clone()).collect::<String>();
+        judgement.findings.iter().map(names).collect::<Vec<_>>()
+    };
+    assert_eq!(found(vec![]), ["", ""]);
+    assert_eq!(found(vec![gap(0)]), ["a", ""], "the score rests on it, b does not");
+    assert_eq!(found(vec![gap(0), gap(1)]), ["ab", "b"]);
+}
+
+#[test]
+fn shares_of_rejects_have_a_rule_of_their_own() {
+    let (policy, mut state) = (policy(), SeriesState::default());
+    let share = |i: u32, share: f64| {
+        let mut scored = scored(i, 0.0, None);
+        scored.reading.series = SeriesId::rejects_of("p");
+        scored.reading.features = vec![share];
+        scored
+    };
+    let mut steps = Vec::new();
+    let shares = [0.0, 0.2, 0.0, 0.3, 0.3, 0.6].into_iter().chain([0.0; 10]);
+    for (i, value) in shares.enumerate() {
+        let judgement = classify(&policy, &mut state, &share(i as u32, value), "m");
+        assert_eq!(judgement.findings.len(), 1);
+        steps.extend(judgement.transitions.into_iter().map(|t| (i, t.rule, t.on, t.severity)));
+    }
+    let rule = || crate::config::Rejects::RULE.to_owned();
+    let on = || "rejected".to_owned();
+    assert_eq!(steps, [(4, rule(), on(), Severity::Warning), (15, rule(), on(), Severity::Critical)]);
+}
+
+#[test]
+fn a_feature_that_is_not_there_takes_the_previous_value() {
+    let mut config = Config::default();
+    config.input.missing = crate::config::Fill::Previous;
+    let policy = Policy { keeps_last: Policy::new(&config, &[]).keeps_last, ..policy() };
+    let gap = |i: u32| {
+        let mut scored = scored(i, 0.0, None);
+        scored.reading.filled = vec![Filled { feature: 1, gap: Gap::Missing, with: Filling::Previous }];
+        scored
+    };
+    let mut state = SeriesState::default();
+    let first = classify(&policy, &mut state, &gap(1), "m");
+    let unknown = "unjudged; b was missing: it had no value before, and is not judged";
+    assert_eq!(said(&first), [unknown; 2], "nothing was there before");
+    classify(&policy, &mut state, &scored(2, 50.0, None), "m");
+    let mut state = SeriesState::decode(&state.encode()).expect("its own bytes");
+    let second = classify(&policy, &mut state, &gap(3), "m");
+    let filled = "critical: 50 against 10 (fixed); b was missing: its previous value stands for it";
+    assert_eq!(said(&second)[1], filled);
+    let third = classify(&policy, &mut state, &gap(4), "m");
+    assert_eq!(said(&third)[1], filled, "a value stands until there is another");
+
+    let mut fired = SeriesState::default();
+    classify(&policy, &mut fired, &scored(1, 5.0, None), "m");
+    let mut constant = gap(2);
+    constant.reading.features[1] = 99.0;
+    constant.reading.filled[0].with = Filling::Constant;
+    let step = classify(&policy, &mut fired, &constant, "m").transitions.pop().expect("it fires");
+    let text = crate::message::text(&step);
+    assert!(text.contains("\n  b was missing: the constant set for that stands for it\n"), "{text}");
+    assert_eq!(PLAIN_VERSION, SeriesState::default().encode()[0], "who does not ask pays nothing");
+}
+
+/// Scores of two models on two scales, taking turns: each is judged by its own.
+#[test]
+fn what_was_learned_of_one_models_scores_says_nothing_of_anothers() {
+    let rule =
+        Rule { method: Method::Sigma { k: 3.0, warmup: 3 }, hold: Default::default(), ..Rule::default() };
+    let config = Config { rules: vec![rule], ..Config::default() };
+    let policy = Policy::new(&config, &["a".to_owned()]);
+    let mut state = SeriesState::default();
+    let mut story = String::new();
+    for i in 0..20 {
+        let (model, scale) = if i % 2 == 0 { ("m", 1.0) } else { ("n", 1000.0) };
+        let score = (1.0 + f64::from(i % 3) / 10.0) * scale;
+        let judgement = classify(&policy, &mut state, &scored(i, 1.0, Some(score)), model);
+        story.push(match judgement.findings[0].finding {
+            Finding::WarmingUp { .. } => 'w',
+            Finding::Normal(_) => '.',
+            _ => 'x',
+        });
+        state = SeriesState::decode(&state.encode()).expect("its own bytes");
+    }
+    assert_eq!(story, "wwwwww..............");
+    let strange = classify(&policy, &mut state, &scored(20, 1.0, Some(900.0)), "m");
+    assert!(
+        matches!(strange.findings[0].finding, Finding::Anomalous(..)),
+        "of m, though n says so every day"
+    );
+}
+
+#[test]
+fn a_calibration_judges_the_scores_of_its_own_model_and_at_once() {
+    let calibration = Calibration { model: "m".to_owned(), mean: 1.0, deviation: 0.1, quantiles: None };
+    let mut config = Config { rules: vec![Rule::default()], ..Config::default() };
+    config.model.calibration = Some(calibration);
+    let policy = Policy::new(&config, &["a".to_owned()]);
+    let said = |model: &str, score: f64| {
+        said(&classify(&policy, &mut SeriesState::default(), &scored(0, 1.0, Some(score)), model)).remove(0)
+    };
+    assert_eq!(said("m", 1.2), "normal: 1.2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
+    assert_eq!(said("m", 2.0), "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)");
+    assert_eq!(said("n", 2.0), "warming up 1/100", "another model's");
+    assert_eq!(said("e/blue@m", 2.0), said("m", 2.0), "behind an endpoint that tells");
+    assert_eq!(said("e/blue@n", 2.0), "warming up 1/100");
+}
+
+/// Two rules, the first of which asks, and what they say of 2.0, which is strange to `own` alone.
+#[test]
+fn a_models_own_calibration_is_for_those_who_ask() {
+    let own = Calibration::of("m".to_owned(), vec![0.9, 1.1]);
+    let asks = Rule { calibrated: true, ..Rule::default() };
+    let rules = vec![asks, Rule { name: "learns".to_owned(), ..Rule::default() }];
+    let mut config = Config { rules, ..Config::default() };
+    let said = |config: &Config, model: &str| {
+        let policy = Policy::new(config, &["a".to_owned()]).with_own(own.clone());
+        let scored = scored(0, 1.0, Some(2.0));
+        said(&classify(&policy, &mut SeriesState::default(), &scored, model)).join(", ")
+    };
+    let strange = "critical: 2 against 1.35 (trained mean 1 + 3.5 × deviation 0.1)";
+    assert_eq!(said(&config, "m"), format!("{strange}, warming up 1/100"));
+    assert_eq!(said(&config, "n"), "warming up 1/100, warming up 1/100", "no other model's");
+    config.rules[0].method = Method::Quantile(Default::default());
+    assert!(
+        said(&config, "m").starts_with("critical: 2 against 1.1 (the trained 99.5 % quantile; median 0.9)")
+    );
+    config.rules[0].method = Rule::default().method;
+    config.model.calibration = Some(Calibration::of("e".to_owned(), vec![5.0, 7.0]));
+    assert_eq!(said(&config, "m"), format!("{strange}, {strange}"), "as the endpoint's scores are judged");
+    assert!(said(&config, "e").starts_with("normal: 2 against 9.5 (trained mean 6"));
+}
+
+/// What each method adds to the state of a series, in bytes, after a thousand readings.
+#[test]
+fn states_are_small() {
+    let state = |rules: &[&str]| {
+        let rules = rules.iter().enumerate().map(|(i, text)| {
+            let rule: Rule = serde_json::from_str(text).expect("a rule");
+            Rule { name: format!("r{i}"), ..rule }
+        });
+        let config = Config { rules: rules.collect(), ..Config::default() };
+        let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+        let mut state = SeriesState::default();
+        for i in 0..1_200 {
+            let value = f64::from(i * 31 % 97);
+            classify(&policy, &mut state, &scored(i, value, Some(value / 100.0)), "m");
+            if i % 100 == 50 {
+                let read = SeriesState::decode(&state.encode()).expect("its own bytes");
+                assert!(read == state, "of {config:?}");
+                state = read;
+            }
+        }
+        state.encode().len()
+    };
+    let default = state(&["{}"]);
+    let of =
+        |method: &str| state(&["{}", &format!(r#"{{"on":"b","method":{{"kind":"{method}"}}}}"#)]) - default;
+    let methods = ["sigma", "robust", "quantile", "evt", "spike-and-dip", "change-point"];
+    let bytes = methods.map(|method| format!("{method} {}", of(method))).join(", ");
+    assert_eq!(bytes, "sigma 26, robust 516, quantile 198, evt 175, spike-and-dip 525, change-point 1495");
+    assert!(default < 1024, "{default}");
+    let every = r#"{"on":"b","method":{"kind":"static","threshold":100.0},"missing":"ignore","every":"1s"}"#;
+    assert!(state(&["{}", every]) - default < 100);
+}
+
+#[test]
+fn a_rule_is_for_the_series_it_names() {
+    let text = r#"{"on":"b","series":"web-*","method":{"kind":"static","threshold":10.0},"for":"1 of 1"}"#;
+    let config = Config { rules: vec![serde_json::from_str(text).expect("a rule")], ..Config::default() };
+    let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+    let judged = |series: &str| {
+        let mut scored = scored(1, 50.0, None);
+        scored.reading.series = SeriesId::new(series).expect("a name");
+        let mut state = SeriesState::default();
+        let judgement = classify(&policy, &mut state, &scored, "m");
+        (said(&judgement).remove(0), judgement.transitions.len(), state.watches().count())
+    };
+    assert_eq!(judged("web-1"), ("critical: 50 against 10 (fixed)".to_owned(), 1, 1));
+    assert_eq!(judged("db-1"), ("unjudged: the rule is for other series".to_owned(), 0, 0));
+}
+
+#[test]
+fn a_redelivered_reading_is_known() {
+    let (policy, mut state) = (policy(), SeriesState::default());
+    classify(&policy, &mut state, &scored(5, 1.0, None), "m");
+    assert!(state.has_seen(&scored(5, 1.0, None).reading.position));
+    assert!(!state.has_seen(&scored(6, 1.0, None).reading.position));
+}
+
+#[test]
+fn a_rule_on_a_feature_that_is_not_there_is_named() {
+    let mut config = Config::default();
+    config.rules.push(Rule { on: On::Feature("c".to_owned()), ..Rule::default() });
+    assert_eq!(Policy::new(&config, &["a".to_owned()]).unknown_features(), ["c"]);
+}
+
+#[test]
+fn late_readings_are_judged_beside_the_state_by_what_it_learned() {
+    let policy = policy();
+    let mut state = SeriesState::default();
+    let judge = |state: &mut SeriesState, i, b| {
+        let judgement = classify(&policy, state, &scored(i, b, Some(f64::from(i % 3))), "m");
+        judgement.transitions.into_iter().map(|t| (t.rule, t.step.as_str())).collect::<Vec<_>>()
+    };
+    for i in 0..120 {
+        judge(&mut state, i, 1.0);
+    }
+    assert_eq!(judge(&mut state, 120, 50.0), [("hot".to_owned(), "fired")]);
+    let before = state.encode();
+
+    let mut late = state.beside(None, &scored(60, 1.0, None).reading.position);
+    assert_eq!(judge(&mut late, 60, 50.0), [("hot".to_owned(), "fired")], "an alert of its own");
+    let position = |i| scored(i, 1.0, None).reading.position;
+    let open = |state: &SeriesState| state.watches().any(|(_, watch)| watch.open().is_some());
+    assert!(open(&state.beside(Some(late.clone()), &position(61))), "the next goes on");
+    assert!(open(&state.beside(Some(late.clone()), &position(60 + 3_600))));
+    assert!(!open(&state.beside(Some(late.clone()), &position(61 + 3_600))), "an hour later");
+    assert!(!open(&state.beside(Some(late), &position(59))), "before it");
+    assert_eq!(state.encode(), before);
+}
+
+#[test]
+fn what_was_written_last_is_kept_and_older_states_are_read() {
+    let mut state = SeriesState::default();
+    classify(&policy(), &mut state, &scored(5, 1.0, None), "m");
+    let old = state.encode();
+    assert_eq!((old[0], SeriesState::decode(&old)), (1, Ok(state.clone())));
+    let reading = scored(6, 1.0, None);
+    let last = reading.reading.position.place();
+    state.seen_mut().write(Order::Kept, std::iter::once(&reading.reading.position), None);
+    classify(&policy(), &mut state, &reading, "m");
+    let old = state.encode();
+    assert!(
+        (old[0] < 6, SeriesState::decode(&old)) == (true, Ok(state.clone())),
+        "not said where it is noted"
+    );
+    let noted_in = Some(NotedIn { minute: None, last });
+    state.seen_mut().write(Order::Kept, std::iter::once(&reading.reading.position), noted_in);
+    let read = SeriesState::decode(&state.encode()).expect("its own bytes");
+    assert_eq!((state.encode()[0], &read), (6, &state));
+    assert!(read.seen().wrote(Order::Kept, &reading.reading.position));
+    state.admit(&EventTime::default(), scored(7, 1.0, None), "m");
+    assert_eq!(SeriesState::decode(&state.encode()), Ok(state), "with a hold too");
+}
+
+#[test]
+fn state_is_versioned() {
+    assert_eq!(SeriesState::decode(&[]), Err(StateError::Corrupt));
+    assert_eq!(SeriesState::decode(&[0, 1]), Err(StateError::Corrupt));
+    assert_eq!(SeriesState::decode(&[9, 1]), Err(StateError::Newer { version: 9 }));
+    let mut bytes = SeriesState::default().encode();
+    bytes.push(0);
+    assert_eq!(SeriesState::decode(&bytes), Err(StateError::Corrupt), "something behind it");
+}
+
+fn seed(untimely: Untimely) -> EventTime {
+    let [late, out_of_order] = [16, 5].map(std::time::Duration::from_secs);
+    EventTime { late, out_of_order, policy: untimely, ..EventTime::default() }
+}
+
+/// Two readings under the rule `hot`, the second of which fired it: written before there was event time.
+const VERSION_1: &str = "\
+    01010170013800807d0103686f740000000000000000000000000000000000010001807d011039623665616265653030\
+    35333236373301807d807d0200000000000049400000000000002440000000000000144000807d010110396236656162\
+    6565303035333236373302020000e0400000803f020000004100004842";
+
+#[test]
+fn version_1_is_read_and_written_still() {
+    let byte = |i: usize| u8::from_str_radix(&VERSION_1[i..i + 2], 16).expect("two digits");
+    let bytes: Vec<u8> = (0..VERSION_1.len()).step_by(2).map(byte).collect();
+    let mut state = SeriesState::decode(&bytes).expect("a state");
+    assert_eq!(state.encode(), bytes);
+    let open = state.watches().next().and_then(|(_, watch)| watch.open()).map(|open| open.anomalous);
+    assert_eq!((open, state.hold()), (Some(1), None));
+    assert!(state.has_seen(&Position { partition: "p".into(), ..scored(8, 1.0, None).reading.position }));
+    state.admit(&seed(Untimely::Adjust), scored(9, 1.0, None), "m");
+    assert_eq!(state.hold().map(Hold::len), Some(1), "and goes on with event time");
+}
+
+#[test]
+fn without_event_time_the_state_is_what_it_was() {
+    let (policy, mut state) = (policy(), SeriesState::default());
+    (0..40).for_each(|i| drop(classify(&policy, &mut state, &scored(i, 1.0, None), "m")));
+    let bytes = state.encode();
+    assert_eq!(bytes[0], PLAIN_VERSION);
+    assert_eq!(bytes[1..], postcard::to_extend(&state, Vec::new()).expect("into memory"));
+    state.admit(&seed(Untimely::Adjust), scored(41, 1.0, None), "m");
+    let with_hold = state.encode();
+    assert_eq!((with_hold[0], SeriesState::decode(&with_hold)), (HOLD_VERSION, Ok(state.clone())));
+    let released = state.end_hold(&SeriesId::new("s").expect("a name"));
+    assert_eq!((released.len(), state.encode()[0], state.encode().len()), (1, PLAIN_VERSION, bytes.len()));
+}
+
+#[test]
+fn what_waits_was_seen_and_so_was_what_was_dropped() {
+    let mut state = SeriesState::default();
+    let drop = seed(Untimely::Drop);
+    state.admit(&drop, scored(100, 1.0, None), "m");
+    assert!(state.has_seen(&scored(100, 1.0, None).reading.position));
+    let mut behind = scored(101, 1.0, None);
+    behind.reading.at = Timestamp::from_ms(50_000).expect("in range");
+    let admission = state.admit(&drop, behind.clone(), "m");
+    assert!(matches!(admission.placement, Placement::Dropped(_)));
+    assert!(state.has_seen(&behind.reading.position));
+    assert!(!state.has_seen(&scored(102, 1.0, None).reading.position));
+}
+
+/// Readings whose times lie up to 10 s before and behind their arrival.
+fn unordered(offsets: &[i64]) -> Vec<Scored> {
+    let reading = |(i, offset): (usize, &i64)| {
+        let mut reading = scored(i as u32 + 100, i as f64, Some(0.5));
+        let ms = reading.reading.at.as_ms() + offset * 1000;
+        reading.reading.at = Timestamp::from_ms(ms).expect("in range");
+        reading
+    };
+    offsets.iter().enumerate().map(reading).collect()
+}
+
+/// Takes in those of `batch` that were not seen, and gives back what was released and what was dropped.
+fn take_in(state: &mut SeriesState, policy: &EventTime, batch: &[Scored]) -> Vec<String> {
+    let mut out = Vec::new();
+    for scored in batch {
+        if state.has_seen(&scored.reading.position) {
+            continue;
+        }
+        let admission = state.admit(policy, scored.clone(), "m");
+        if let Placement::Dropped(reject) = admission.placement {
+            out.push(format!("{} dropped: {reject}", scored.reading.position.sequence));
+        }
+        let shown =
+            |r: &Released| format!("{} at {}", r.scored.reading.position.sequence, r.scored.reading.at);
+        out.extend(admission.released.iter().map(shown));
+    }
+    out
+}
+
+proptest! {
+    /// However the readings are cut into batches, whichever batches come twice, and wherever the state is
+    /// written and read.
+    #[test]
+    fn batches_and_redeliveries_release_the_same(
+        offsets in proptest::collection::vec(-10..=10_i64, 1..60),
+        cuts in proptest::collection::vec((1..12_usize, any::<bool>()), 60),
+        drops in any::<bool>(),
+    ) {
+        let policy = seed(if drops { Untimely::Drop } else { Untimely::Adjust });
+        let all = unordered(&offsets);
+        let mut at_once = SeriesState::default();
+        let expected = take_in(&mut at_once, &policy, &all);
+        let (mut state, mut got, mut from) = (SeriesState::default(), Vec::new(), 0);
+        for (length, twice) in cuts {
+            let batch = &all[from..all.len().min(from + length)];
+            got.extend(take_in(&mut state, &policy, batch));
+            state = SeriesState::decode(&state.encode()).expect("its own bytes");
+            if twice {
+                let again = &all[from.saturating_sub(5)..from + batch.len()];
+                prop_assert!(take_in(&mut state, &policy, again).is_empty());
+            }
+            from += batch.len();
+        }
+        got.extend(take_in(&mut state, &policy, &all[from..]));
+        prop_assert_eq!(got, expected);
+        prop_assert_eq!(state, at_once);
+    }
+
+    #[test]
+    fn stopping_anywhere_changes_nothing(values in proptest::collection::vec((0.0..20.0f64, 0.0..3.0f64), 1..80), stop in 0usize..80) {
+        let policy = policy();
+        let (mut one, mut two) = (SeriesState::default(), SeriesState::default());
+        for (i, (b, score)) in values.iter().enumerate() {
+            if i == stop {
+                two = SeriesState::decode(&two.encode()).expect("its own bytes");
+            }
+            let reading = scored(i as u32, *b, Some(*score));
+            prop_assert_eq!(classify(&policy, &mut one, &reading, "m"), classify(&policy, &mut two, &reading, "m"));
+        }
+        prop_assert_eq!(one.encode(), two.encode());
+        prop_assert!(one.encode().len() < 1024, "state of two rules: {} bytes", one.encode().len());
+    }
+
+    /// A damaged state is found out, or goes on: it never ends the process.
+    #[test]
+    fn a_damaged_state_of_any_method_is_survived(at in any::<proptest::sample::Index>(), byte in any::<u8>(), tail in 0..40usize) {
+        let rules = ["robust:history=9,warmup=5", "quantile:warmup=9", "evt:warmup=30,level=0.6,peaks=10,drift=5,direction=both",
+            "rate-of-change:threshold=1", "spike-and-dip:history=9", "change-point:history=9", "static:threshold=1,missing=ignore,every=1s"];
+        let rules = rules.iter().map(|text| {
+            let rule = Config::rule_in_short(text).expect("a rule");
+            Rule { on: On::Feature("b".to_owned()), ..rule }
+        });
+        let policy = Policy::new(&Config { rules: rules.collect(), ..Config::default() }, &["a".to_owned(), "b".to_owned()]);
+        let mut state = SeriesState::default();
+        (0..60).for_each(|i| drop(classify(&policy, &mut state, &scored(i, f64::from(i * 7 % 13), None), "m")));
+        let mut bytes = state.encode();
+        let at = bytes.len() - 1 - at.index(bytes.len());
+        bytes[at] = byte;
+        bytes.truncate(bytes.len() - tail / 30);
+        if let Ok(mut state) = SeriesState::decode(&bytes) {
+            (60..120).for_each(|i| drop(classify(&policy, &mut state, &scored(i, f64::from(i * 7 % 13), None), "m")));
+            drop(state.encode());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_state_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = SeriesState::decode(&bytes);
+    }
+}

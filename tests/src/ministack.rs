@@ -26,6 +26,7 @@ pub struct MiniStack {
     folder: TempDir,
     log: PathBuf,
     port: u16,
+    /// Empty where it speaks plain HTTP.
     certificate: String,
 }
 
@@ -35,9 +36,21 @@ impl MiniStack {
     /// # Errors
     /// When it does not come up.
     pub async fn start(rig: &Rig, scoring_url: &str) -> Result<Self> {
+        Self::up(|| spawn(rig, Some(scoring_url))).await
+    }
+
+    /// Starts one without TLS and without functions: for clients that trust the system's certificates only.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn plain(rig: &Rig) -> Result<Self> {
+        Self::up(|| spawn(rig, None)).await
+    }
+
+    async fn up(spawn: impl Fn() -> Result<Self>) -> Result<Self> {
         // The port is free when looked for, and somebody else may take it before it is used.
         for _ in 0..3 {
-            let mut started = spawn(rig, scoring_url)?;
+            let mut started = spawn()?;
             if started.is_up().await? {
                 return Ok(started);
             }
@@ -47,7 +60,8 @@ impl MiniStack {
 
     /// Where it listens.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        let scheme = if self.certificate.is_empty() { "http" } else { "https" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// The certificate to trust.
@@ -69,7 +83,10 @@ impl MiniStack {
     }
 
     async fn is_up(&mut self) -> Result<bool> {
-        let http = Http::trusting(&self.certificate)?;
+        let http = match self.certificate.as_str() {
+            "" => Http::plain(),
+            certificate => Http::trusting(certificate)?,
+        };
         let url = format!("{}/_ministack/health", self.url());
         let process = &mut self.process;
         poll::until("MiniStack", START_LIMIT, || {
@@ -93,9 +110,10 @@ impl Drop for MiniStack {
     }
 }
 
-fn spawn(rig: &Rig, scoring_url: &str) -> Result<MiniStack> {
+/// With functions and TLS where functions are told where to find SageMaker's runtime.
+fn spawn(rig: &Rig, scoring_url: Option<&str>) -> Result<MiniStack> {
     let folder = TempDir::with_prefix("anomaly-ministack-")?;
-    let certificate = write_certificate(folder.path())?;
+    let certificate = scoring_url.map_or_else(|| Ok(String::new()), |_| write_certificate(folder.path()))?;
     let port = free_port()?;
     let log_path = rig.log()?;
     let log = File::create(&log_path)?;
@@ -110,15 +128,18 @@ fn spawn(rig: &Rig, scoring_url: &str) -> Result<MiniStack> {
         .env("MINISTACK_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
         .env("AUTH", "true")
-        .env("USE_SSL", "1")
-        .env("MINISTACK_SSL_CERT", folder.path().join("certificate.pem"))
-        .env("MINISTACK_SSL_KEY", folder.path().join("key.pem"))
-        .env("SSL_CERT_FILE", folder.path().join("certificate.pem"))
-        .env("AWS_ENDPOINT_URL", format!("https://127.0.0.1:{port}"))
-        .env("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", scoring_url)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
+    if let Some(scoring_url) = scoring_url {
+        command
+            .env("USE_SSL", "1")
+            .env("MINISTACK_SSL_CERT", folder.path().join("certificate.pem"))
+            .env("MINISTACK_SSL_KEY", folder.path().join("key.pem"))
+            .env("SSL_CERT_FILE", folder.path().join("certificate.pem"))
+            .env("AWS_ENDPOINT_URL", format!("https://127.0.0.1:{port}"))
+            .env("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", scoring_url);
+    }
     let child = command.spawn().with_context(|| rig.ministack().display().to_string())?;
     Ok(MiniStack { process: Owned::new(child), folder, log: log_path, port, certificate })
 }

@@ -117,6 +117,12 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// Text that sorts as the place does: a number with more digits is the larger one.
+    pub fn sortable(&self) -> String {
+        let digits = self.sequence.as_str();
+        format!("{:05}:{digits}.{:010}", digits.len(), self.sub)
+    }
+
     /// What [`Place`] prints; `None` for anything else.
     fn parse(text: &str) -> Option<Self> {
         let (sequence, sub) = text.rsplit_once('.')?;
@@ -218,6 +224,17 @@ mod tests {
         assert!(Sequence::new("0010") == Sequence::new("10"));
         assert!(Sequence::new(&"9".repeat(128)) < Sequence::new(&format!("1{}", "0".repeat(128))));
         assert_eq!(Sequence::new("000").as_str(), "0");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn text_sorts_as_places_do(
+            a in ("[0-9]{1,130}", proptest::prelude::any::<u32>()),
+            b in ("[0-9]{1,130}", proptest::prelude::any::<u32>()),
+        ) {
+            let [a, b] = [a, b].map(|(digits, sub)| Place { sequence: Sequence::new(&digits), sub });
+            proptest::prop_assert_eq!(a.sortable().cmp(&b.sortable()), a.cmp(&b));
+        }
     }
 
     #[test]

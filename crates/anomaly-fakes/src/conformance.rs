@@ -1,60 +1,148 @@
 //! What every implementation of a port is held to, whatever is behind it.
+//!
+//! A suite is given empty tables by a [`Bench`], and panics where they break their contract.
 
-use anomaly_core::position::{Place, Runs, Sequence};
+mod crashes;
+mod journal;
+mod outbox;
+mod states;
+mod windows;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anomaly_core::alert::Transition;
+use anomaly_core::classify::{Policy, SeriesState, classify};
+use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
+use anomaly_core::position::{Position, Sequence};
+use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::fault::Fault;
-use anomaly_pipeline::ports::Journal;
+use anomaly_pipeline::ports::{Journal, Outbox, Rejects, States};
 
-/// An empty journal finds what was noted, and only that.
-///
-/// # Errors
-/// A fault of the journal.
-///
-/// # Panics
-/// If the journal breaks its contract.
-pub async fn journal(journal: &impl Journal) -> Result<(), Fault> {
-    let find = async |strand: &str, first: u64, last: Option<u64>| {
-        let found = journal.find(strand, &place(first), last.map(place).as_ref()).await;
-        found.map(|runs| [5, 8, 9, 95, 99, 150, 999, 1_000, 1_005].map(|number| runs.cover(&place(number))))
-    };
-    let nothing = [false; 9];
-    assert_eq!(find("s", 0, None).await?, nothing, "before anything was noted");
+pub use crashes::crashes;
+pub use journal::journal;
+pub use outbox::outbox;
+pub use states::states;
+pub use windows::windows;
 
-    // Numbers of different lengths, which text would sort otherwise.
-    for (first, last) in [(999, 1_000), (5, 8), (95, 99)] {
-        journal.note("s", &runs(&[(first, last)]), Timestamp::default()).await?;
+use crate::memory::MemoryTables;
+
+/// All that a stage keeps, as one process has it open.
+pub trait AllTables: Sync {
+    /// The states.
+    type States: States + Sync;
+    /// The outbox that they write to.
+    type Outbox: Outbox + Sync;
+    /// What was judged.
+    type Journal: Journal + Sync;
+    /// What was rejected.
+    type Rejects: Rejects + Sync;
+
+    /// The states.
+    fn states(&self) -> &Self::States;
+    /// The outbox.
+    fn outbox(&self) -> &Self::Outbox;
+    /// The journal.
+    fn journal(&self) -> &Self::Journal;
+    /// The rejects.
+    fn rejects(&self) -> &Self::Rejects;
+}
+
+/// Where a suite finds tables.
+pub trait Bench {
+    /// What is under test.
+    type Tables: AllTables;
+
+    /// Empty ones, apart from all that were there before.
+    fn fresh(&mut self) -> impl Future<Output = Self::Tables>;
+
+    /// What a process finds that begins now, the one that had `tables` having been killed.
+    fn after_a_crash(&mut self, tables: Self::Tables) -> impl Future<Output = Self::Tables>;
+}
+
+impl AllTables for Arc<MemoryTables> {
+    type States = MemoryTables;
+    type Outbox = MemoryTables;
+    type Journal = MemoryTables;
+    type Rejects = MemoryTables;
+
+    fn states(&self) -> &MemoryTables {
+        self
     }
-    journal.note("s/2", &runs(&[(9, 9)]), Timestamp::default()).await?;
-    let all = [true, true, false, true, true, false, true, true, false];
-    assert_eq!(find("s", 0, None).await?, all);
-    assert_eq!(find("s", 5, Some(1_000)).await?, all);
-    assert_eq!(find("s", 8, Some(8)).await?[..2], [true, true], "the note a place lies in");
-    assert!(find("s", 99, Some(150)).await?[4], "the last place of a note");
-    assert!(!find("s", 9, Some(9)).await?[2], "another strand's");
-    assert_eq!(find("s", 1_001, None).await?, nothing, "behind all");
 
-    journal.note("s", &runs(&[(5, 8)]), Timestamp::default()).await?;
-    assert_eq!(find("s", 0, None).await?, all, "noted again");
-    journal.note("s", &runs(&[(150, 150), (1_005, 1_005)]), Timestamp::default()).await?;
-    let found = find("s", 1_000, None).await?;
-    assert_eq!(found[5..], [true, true, true, true], "all runs of a note that is found");
+    fn outbox(&self) -> &MemoryTables {
+        self
+    }
 
-    let name = |strand: &str, last| (strand.to_owned(), place(last));
-    let got = journal.get(&[name("s", 1_005), name("s", 7), name("s/2", 9), name("s", 8)]).await?;
-    assert_eq!(got, [&[(150, 150), (1_005, 1_005)][..], &[], &[(9, 9)], &[(5, 8)]].map(runs));
-    assert_eq!(journal.get(&[]).await?, []);
-    let many: Vec<_> = (0..130).map(|last| name("s", last)).collect();
-    let there = journal.get(&many).await?.iter().map(|runs| !runs.is_empty()).collect::<Vec<_>>();
-    assert_eq!(there, (0..130).map(|last| [8, 99].contains(&last)).collect::<Vec<_>>());
-    Ok(())
+    fn journal(&self) -> &MemoryTables {
+        self
+    }
+
+    fn rejects(&self) -> &MemoryTables {
+        self
+    }
 }
 
-fn place(number: u64) -> Place {
-    Place { sequence: Sequence::from(number), sub: 0 }
+/// A [`Bench`] of tables in memory, which outlive the process that they are said to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryBench;
+
+impl Bench for MemoryBench {
+    type Tables = Arc<MemoryTables>;
+
+    async fn fresh(&mut self) -> Self::Tables {
+        Arc::default()
+    }
+
+    async fn after_a_crash(&mut self, tables: Self::Tables) -> Self::Tables {
+        tables
+    }
 }
 
-fn runs(ends: &[(u64, u64)]) -> Runs {
-    let mut runs = Runs::default();
-    ends.iter().for_each(|(first, last)| runs.push(place(*first), place(*last)));
-    runs
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_ms(ms).unwrap_or_default()
+}
+
+/// # Panics
+/// If `name` is none.
+fn name(name: &str) -> SeriesId {
+    SeriesId::new(name).unwrap_or_else(|reject| panic!("{name:?} is no series: {reject}"))
+}
+
+/// Fires on a reading above 10, and is over after the next one that is not.
+fn policy() -> Policy {
+    let once = MOfN::new(1, 1).unwrap_or_default();
+    let rule = Rule {
+        on: On::Score,
+        method: Method::Static { threshold: 10.0 },
+        hold: once,
+        clear: Clear { hold: once, ..Clear::default() },
+        ..Rule::default()
+    };
+    Policy::new(&Config { rules: vec![rule], ..Config::default() }, &["v".to_owned()])
+}
+
+/// The reading of second `number`, with `value` as its score.
+fn scored(series: &SeriesId, number: u32, value: f64) -> Scored {
+    let time = at(i64::from(number) * 1000);
+    let sequence = Sequence::from(u64::from(number));
+    let position = Position { partition: "p".into(), sequence, sub: 0, arrived: time };
+    let (series, features, filled) = (series.clone(), vec![value], Vec::new());
+    Scored { reading: Reading { series, at: time, features, filled, position }, score: Some(value) }
+}
+
+/// The state of `series` after a reading of each of `values`, and the steps that its alerts took.
+fn judged(series: &SeriesId, values: &[f64]) -> (SeriesState, Vec<Transition>) {
+    let (policy, mut state, mut transitions) = (policy(), SeriesState::default(), Vec::new());
+    for (number, value) in (1..).zip(values) {
+        let judgement = classify(&policy, &mut state, &scored(series, number, *value), "m");
+        transitions.extend(judgement.transitions);
+    }
+    (state, transitions)
+}
+
+/// What is pending, oldest first.
+async fn pending(outbox: &impl Outbox) -> Result<Vec<anomaly_pipeline::ports::TransitionKey>, Fault> {
+    outbox.pending(Timestamp::LAST, 1_000).await
 }

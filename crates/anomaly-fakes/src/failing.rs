@@ -1,6 +1,6 @@
 //! Any port, failing by a script.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anomaly_core::alert::Transition;
@@ -24,20 +24,54 @@ pub enum Failure {
     Before,
     /// It happens, and the caller is told that it did not: the answer was lost.
     After,
+    /// The process is gone: nothing happens, at this call and all that come after it.
+    Dead,
 }
 
-/// A port that fails on the calls its script names, counting from 0 over all methods.
-#[derive(Debug)]
-pub struct Failing<P> {
-    inner: P,
-    script: Mutex<Vec<(usize, Failure)>>,
+/// When calls fail, counting from 0 over all methods of all ports that go by it.
+#[derive(Debug, Default)]
+pub struct Script {
+    failures: Vec<(usize, Failure)>,
     calls: AtomicUsize,
 }
 
+impl Script {
+    /// The calls of `failures` fail.
+    pub fn new(failures: &[(usize, Failure)]) -> Self {
+        Script { failures: failures.to_vec(), calls: AtomicUsize::new(0) }
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn next(&self) -> Option<Failure> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let is_now = |(at, failure): &&(usize, Failure)| match failure {
+            Failure::Dead => call >= *at,
+            Failure::Before | Failure::After => call == *at,
+        };
+        self.failures.iter().find(is_now).map(|(_, failure)| *failure)
+    }
+}
+
+/// A port that fails by a script.
+#[derive(Debug)]
+pub struct Failing<P> {
+    inner: P,
+    script: Arc<Script>,
+}
+
 impl<P> Failing<P> {
-    /// `inner`, failing on the calls of `script`.
+    /// `inner`, failing on the calls of `script`, counting from 0 over all its methods.
     pub fn new(inner: P, script: &[(usize, Failure)]) -> Self {
-        Failing { inner, script: Mutex::new(script.to_vec()), calls: AtomicUsize::new(0) }
+        Failing::by(inner, &Arc::new(Script::new(script)))
+    }
+
+    /// `inner`, failing by `script`, which others may go by too.
+    pub fn by(inner: P, script: &Arc<Script>) -> Self {
+        Failing { inner, script: Arc::clone(script) }
     }
 
     /// The port itself.
@@ -45,22 +79,16 @@ impl<P> Failing<P> {
         &self.inner
     }
 
-    /// How often it was called.
+    /// How often it, and those that go by the same script, were called.
     pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-
-    fn next(&self) -> Option<Failure> {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        let script = self.script.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        script.iter().find(|(at, _)| *at == call).map(|(_, failure)| *failure)
+        self.script.calls()
     }
 
     async fn run<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let scripted = || Fault::transient("a scripted call", "failed as told");
-        match self.next() {
+        match self.script.next() {
             None => call.await,
-            Some(Failure::Before) => Err(scripted()),
+            Some(Failure::Before | Failure::Dead) => Err(scripted()),
             Some(Failure::After) => call.await.and_then(|_| Err(scripted())),
         }
     }

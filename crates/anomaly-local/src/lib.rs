@@ -12,3 +12,4 @@ pub mod input;
 mod output;
 pub mod serve;
 pub mod state;
+pub mod store;

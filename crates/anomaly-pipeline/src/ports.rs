@@ -317,3 +317,9 @@ pub trait Publisher {
     /// Hands `message` over and returns the id it was given. Again: people are told again.
     fn publish(&self, message: &Message) -> impl Future<Output = Result<String, Fault>> + Send;
 }
+
+impl<P: Publisher + Sync> Publisher for &P {
+    fn publish(&self, message: &Message) -> impl Future<Output = Result<String, Fault>> + Send {
+        (*self).publish(message)
+    }
+}

@@ -42,7 +42,7 @@ impl Journal for DynamoJournal {
             .put_item()
             .table_name(&self.table)
             .item(names::STRAND, s(strand))
-            .item(names::LAST, s(sortable(last)))
+            .item(names::LAST, s(last.sortable()))
             .item(names::RUNS, s(body))
             .item(names::EXPIRES_S, n(expires_s(now)));
         request.send().await.map(drop).map_err(|error| fault(operation(), &error))
@@ -61,7 +61,7 @@ impl Journal for DynamoJournal {
                 .expression_attribute_names("#strand", names::STRAND)
                 .expression_attribute_names("#last", names::LAST)
                 .expression_attribute_values(":strand", s(strand))
-                .expression_attribute_values(":first", s(sortable(first)))
+                .expression_attribute_values(":first", s(first.sortable()))
                 .limit(PAGE_ROWS)
                 .set_exclusive_start_key(start);
             let page = request.send().await.map_err(|error| fault(operation(), &error))?;
@@ -82,12 +82,12 @@ impl Journal for DynamoJournal {
     async fn get(&self, names: &[(String, Place)]) -> Result<Vec<Runs>, Fault> {
         const OPERATION: &str = "look up what was noted as judged";
         let key = |(strand, last): &(String, Place)| {
-            Item::from([(names::STRAND.to_owned(), s(strand)), (names::LAST.to_owned(), s(sortable(last)))])
+            Item::from([(names::STRAND.to_owned(), s(strand)), (names::LAST.to_owned(), s(last.sortable()))])
         };
         let keys = names.iter().map(key).collect();
         let found = rows(&self.client, &self.table, OPERATION, keys).await?;
         let runs = |(strand, last): &(String, Place)| {
-            let last = sortable(last);
+            let last = last.sortable();
             let is_it = |row: &&Item| {
                 text(row, names::STRAND) == Some(strand) && text(row, names::LAST) == Some(&last)
             };
@@ -100,28 +100,4 @@ impl Journal for DynamoJournal {
 
 fn read(row: &Item) -> Option<Runs> {
     serde_json::from_str(text(row, names::RUNS)?).ok()
-}
-
-/// Text that sorts as the place does: a number with more digits is the larger one.
-fn sortable(Place { sequence, sub }: &Place) -> String {
-    let digits = sequence.as_str();
-    format!("{:05}:{digits}.{sub:010}", digits.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use anomaly_core::position::Sequence;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn text_sorts_as_places_do(
-            a in ("[0-9]{1,130}", any::<u32>()),
-            b in ("[0-9]{1,130}", any::<u32>()),
-        ) {
-            let [a, b] = [a, b].map(|(digits, sub)| Place { sequence: Sequence::new(&digits), sub });
-            prop_assert_eq!(sortable(&a).cmp(&sortable(&b)), a.cmp(&b));
-        }
-    }
 }

@@ -1,0 +1,177 @@
+//! The transitions on their way to people, and those that were told.
+
+use anomaly_core::alert::{AlertId, Transition};
+use anomaly_core::time::Timestamp;
+use anomaly_core::wire::{self, TransitionV1};
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::{Claim, Outbox, TransitionKey};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Serialize};
+
+use super::error::Trouble;
+use super::{End, Store};
+
+/// By alert and step: the transition, as [`TransitionV1`], and how it stands with it, as [`Standing`]; both as JSON,
+/// which may gain fields.
+pub(super) const OUTBOX: TableDefinition<'_, (&str, u32), (&str, &str)> = TableDefinition::new("outbox");
+/// What nobody was told yet: when it was written, in milliseconds since 1970; its alert and step.
+const PENDING: TableDefinition<'_, (i64, &str, u32), ()> = TableDefinition::new("pending");
+
+/// How it stands with a transition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// When it was written.
+    pub(super) created_ms: Timestamp,
+    /// Until when somebody is publishing it, if somebody began to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease_until_ms: Option<Timestamp>,
+    /// How it was told; absent while it is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<Told>,
+}
+
+/// How a transition was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// When.
+    pub(super) at_ms: Timestamp,
+    /// The id that the publisher gave the message.
+    pub(super) message_id: String,
+}
+
+pub(super) fn make(transaction: &WriteTransaction) -> Result<(), Trouble> {
+    transaction.open_table(OUTBOX)?;
+    transaction.open_table(PENDING)?;
+    Ok(())
+}
+
+/// Adds `transitions`, to be told. One that is there stays as it is.
+pub(super) fn add(
+    transaction: &WriteTransaction,
+    transitions: &[Transition],
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let mut outbox = transaction.open_table(OUTBOX)?;
+    let mut pending = transaction.open_table(PENDING)?;
+    let standing = json(&Standing { created_ms: now, lease_until_ms: None, told: None })?;
+    for transition in transitions {
+        let key = (transition.alert.as_str(), transition.number);
+        if outbox.get(key)?.is_none() {
+            let body = wire::write(&TransitionV1::new(transition.clone()));
+            outbox.insert(key, (body.as_str(), standing.as_str()))?;
+            pending.insert((now.as_ms(), key.0, key.1), ())?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes how it stands with `key`, if it is there and pending, to what `change` makes of it; nothing if that is
+/// `None`. Gives back the transition, or how it stands.
+fn change(
+    transaction: &WriteTransaction,
+    key: &TransitionKey,
+    change: impl FnOnce(Standing) -> Option<Standing>,
+) -> Result<End<Claim>, Trouble> {
+    let mut outbox = transaction.open_table(OUTBOX)?;
+    let place = (key.alert.as_str(), key.number);
+    let Some((body, standing)) = row(&outbox, place)? else { return Ok(End::Leave(Claim::Sent)) };
+    if standing.told.is_some() {
+        return Ok(End::Leave(Claim::Sent));
+    }
+    let created = standing.created_ms.as_ms();
+    let Some(changed) = change(standing) else { return Ok(End::Leave(Claim::Held)) };
+    outbox.insert(place, (body.as_str(), json(&changed)?.as_str()))?;
+    if changed.told.is_some() {
+        transaction.open_table(PENDING)?.remove((created, place.0, place.1))?;
+    }
+    Ok(End::Commit(Claim::Taken(Box::new(read(&body)?))))
+}
+
+/// What stands at `place`: the transition as it was written, and how it stands with it.
+fn row(
+    outbox: &impl ReadableTable<(&'static str, u32), (&'static str, &'static str)>,
+    place: (&str, u32),
+) -> Result<Option<(String, Standing)>, Trouble> {
+    let Some(row) = outbox.get(place)? else { return Ok(None) };
+    let (body, standing) = row.value();
+    let damaged = |error| Trouble::Row(format!("alert {} transition {}: {error}", place.0, place.1));
+    Ok(Some((body.to_owned(), serde_json::from_str(standing).map_err(damaged)?)))
+}
+
+impl Outbox for Store {
+    async fn claim(
+        &self,
+        key: &TransitionKey,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Claim, Fault> {
+        self.write(
+            || format!("claim alert {} transition {}", key.alert, key.number),
+            |transaction| {
+                change(transaction, key, |standing| {
+                    let is_held = standing.lease_until_ms.is_some_and(|until| until >= now);
+                    (!is_held).then_some(Standing { lease_until_ms: Some(lease_until), ..standing })
+                })
+            },
+        )
+    }
+
+    async fn release(&self, key: &TransitionKey, lease_until: Timestamp) -> Result<(), Fault> {
+        self.write(
+            || format!("release alert {} transition {}", key.alert, key.number),
+            |transaction| {
+                change(transaction, key, |standing| {
+                    let is_ours = standing.lease_until_ms == Some(lease_until);
+                    is_ours.then_some(Standing { lease_until_ms: None, ..standing })
+                })
+            },
+        )
+        .map(drop)
+    }
+
+    async fn mark_sent(&self, key: &TransitionKey, message_id: &str, now: Timestamp) -> Result<(), Fault> {
+        let told = Told { at_ms: now, message_id: message_id.to_owned() };
+        self.write(
+            || format!("mark alert {} transition {} sent", key.alert, key.number),
+            |transaction| {
+                change(transaction, key, |standing| {
+                    Some(Standing { lease_until_ms: None, told: Some(told), ..standing })
+                })
+            },
+        )
+        .map(drop)
+    }
+
+    async fn pending(&self, created_before: Timestamp, limit: usize) -> Result<Vec<TransitionKey>, Fault> {
+        self.read(
+            || "list what is pending".to_owned(),
+            |transaction| {
+                let table = transaction.open_table(PENDING)?;
+                let oldest = table.range(..(created_before.as_ms(), "", 0))?.take(limit);
+                let mut keys = Vec::new();
+                for row in oldest {
+                    let (key, _) = row?;
+                    let (_, alert, number) = key.value();
+                    keys.push(TransitionKey { alert: alert_id(alert)?, number });
+                }
+                Ok(keys)
+            },
+        )
+    }
+}
+
+fn read(body: &str) -> Result<Transition, Trouble> {
+    let read = wire::read::<TransitionV1>(body).map_err(|error| Trouble::Row(error.to_string()))?;
+    Ok(read.transition)
+}
+
+fn json(standing: &Standing) -> Result<String, Trouble> {
+    serde_json::to_string(standing).map_err(|error| Trouble::Row(error.to_string()))
+}
+
+fn alert_id(text: &str) -> Result<AlertId, Trouble> {
+    let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    AlertId::deserialize(deserializer).map_err(|error| Trouble::Row(error.to_string()))
+}

@@ -1,0 +1,111 @@
+//! The states of the series, and transitions on their way into the outbox.
+
+use anomaly_core::alert::Transition;
+use anomaly_core::classify::SeriesState;
+use anomaly_core::event_time::Hold;
+use anomaly_core::reading::SeriesId;
+use anomaly_core::time::Timestamp;
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::{Saved, States, Stored};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+
+use super::error::Trouble;
+use super::{End, Store, outbox};
+
+/// By series: how often it was written; the time of the oldest reading that waits, in milliseconds since 1970; the
+/// state's bytes.
+pub(super) const STATES: TableDefinition<'_, &str, (u64, Option<i64>, &[u8])> =
+    TableDefinition::new("states");
+/// The series in which readings wait, by the time of the oldest.
+const HELD: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("held");
+
+pub(super) fn make(transaction: &WriteTransaction) -> Result<(), Trouble> {
+    transaction.open_table(STATES)?;
+    transaction.open_table(HELD)?;
+    Ok(())
+}
+
+impl States for Store {
+    async fn load(&self, series: &[SeriesId]) -> Result<Vec<Option<Stored>>, Fault> {
+        self.read(
+            || "read the states".to_owned(),
+            |transaction| {
+                let table = transaction.open_table(STATES)?;
+                let stored = |name: &SeriesId| {
+                    let Some(row) = table.get(name.as_str())? else { return Ok(None) };
+                    let (revision, _, bytes) = row.value();
+                    Ok(Some(Stored { state: decode(name, bytes)?, revision }))
+                };
+                series.iter().map(stored).collect()
+            },
+        )
+    }
+
+    async fn save(
+        &self,
+        series: &SeriesId,
+        state: &SeriesState,
+        revision: Option<u64>,
+        transitions: &[Transition],
+        now: Timestamp,
+    ) -> Result<Saved, Fault> {
+        self.write(
+            || format!("write the state of {series}"),
+            |transaction| {
+                if revision_of(transaction, series)? != revision {
+                    return Ok(End::Leave(Saved::Conflict));
+                }
+                put(transaction, series, state, revision.map_or(1, |revision| revision + 1))?;
+                outbox::add(transaction, transitions, now)?;
+                Ok(End::Commit(Saved::Written))
+            },
+        )
+    }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
+        self.read(
+            || "find series in which readings wait".to_owned(),
+            |transaction| {
+                let table = transaction.open_table(HELD)?;
+                let due = table.range(..(until.as_ms().saturating_add(1), ""))?.take(limit);
+                due.map(|row| name(row?.0.value().1)).collect()
+            },
+        )
+    }
+}
+
+fn revision_of(transaction: &WriteTransaction, series: &SeriesId) -> Result<Option<u64>, Trouble> {
+    Ok(transaction.open_table(STATES)?.get(series.as_str())?.map(|row| row.value().0))
+}
+
+/// Writes a state over what is there.
+fn put(
+    transaction: &WriteTransaction,
+    series: &SeriesId,
+    state: &SeriesState,
+    revision: u64,
+) -> Result<(), Trouble> {
+    let oldest = state.hold().and_then(Hold::oldest).map(Timestamp::as_ms);
+    let bytes = state.encode();
+    let mut states = transaction.open_table(STATES)?;
+    let before = states.insert(series.as_str(), (revision, oldest, bytes.as_slice()))?;
+    let before = before.and_then(|row| row.value().1);
+    if before != oldest {
+        let mut held = transaction.open_table(HELD)?;
+        if let Some(before) = before {
+            held.remove((before, series.as_str()))?;
+        }
+        if let Some(oldest) = oldest {
+            held.insert((oldest, series.as_str()), ())?;
+        }
+    }
+    Ok(())
+}
+
+fn decode(series: &SeriesId, bytes: &[u8]) -> Result<SeriesState, Trouble> {
+    SeriesState::decode(bytes).map_err(|error| Trouble::Row(format!("series {series}: {error}")))
+}
+
+fn name(text: &str) -> Result<SeriesId, Trouble> {
+    SeriesId::new(text).map_err(|_| Trouble::Row(format!("{text:?} is no series")))
+}

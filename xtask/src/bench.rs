@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run; `cargo xtask bench detect`:
-//! the detectors ([`detect`]).
+//! the detectors ([`detect`]); `cargo xtask bench classify`: judging alone ([`classify`]).
 //!
 //! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime API,
 //! here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs alternate, ahead
@@ -9,6 +9,7 @@
 //! Left out, for both: making the sandbox, fetching the code, the network.
 
 mod build;
+mod classify;
 mod detect;
 mod endpoint;
 mod event;
@@ -52,6 +53,8 @@ pub(crate) struct Args {
 enum What {
     /// How right and how quick the detectors are.
     Detect(detect::Args),
+    /// How quick judging is, beside Python.
+    Classify(classify::Args),
 }
 
 /// The series of processor times, whose median is printed.
@@ -59,8 +62,10 @@ const ROUNDS: usize = 5;
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if let Some(What::Detect(args)) = &args.what {
-        return detect::run(args);
+    match &args.what {
+        Some(What::Detect(args)) => return detect::run(args),
+        Some(What::Classify(args)) => return classify::run(args),
+        None => {}
     }
     let place = place()?;
     let event = event::kinesis_batch();

@@ -74,8 +74,9 @@ impl Seen {
     /// Takes notice of the reading at `position`.
     pub fn see(&mut self, position: &Position) {
         if let Some(last) = self.marks.last_mut().filter(|last| last.partition == position.partition) {
-            if !last.covers(position) {
-                last.clone_from(position);
+            if (&position.sequence, position.sub) > (&last.sequence, last.sub) {
+                last.sequence.clone_from(&position.sequence);
+                (last.sub, last.arrived) = (position.sub, position.arrived);
             }
             return;
         }

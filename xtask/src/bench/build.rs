@@ -30,6 +30,11 @@ pub(super) fn decode() -> Result<PathBuf> {
     build("bench-decode", "function", "bench-decode")
 }
 
+/// The program that measures judging.
+pub(super) fn classify() -> Result<PathBuf> {
+    build("bench-classify", "function", "bench-classify")
+}
+
 /// The program that runs the detectors.
 pub(super) fn detect() -> Result<PathBuf> {
     build("bench-detect", "release", "bench-detect")

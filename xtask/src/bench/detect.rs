@@ -54,7 +54,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn beside() -> Option<PathBuf> {
+/// The labelled series beside the project, where they are there.
+pub(super) fn beside() -> Option<PathBuf> {
     let root = root().canonicalize().ok()?;
     root.ancestors().skip(1).map(|folder| folder.join("shared/nab")).find(|nab| nab.join("judge.py").exists())
 }

@@ -9,6 +9,7 @@ pub(super) enum Unit {
     Mebibytes,
     Megabytes,
     RecordsPerSecond,
+    ReadingsPerSecond,
 }
 
 impl Unit {
@@ -18,20 +19,25 @@ impl Unit {
             Self::Mebibytes => "MiB",
             Self::Megabytes => "MB",
             Self::RecordsPerSecond => "records/s",
+            Self::ReadingsPerSecond => "readings/s",
         }
+    }
+
+    fn is_rate(self) -> bool {
+        matches!(self, Self::RecordsPerSecond | Self::ReadingsPerSecond)
     }
 
     /// Of a rate, more is better.
     fn ratio(self, ours: f64, peer: f64) -> f64 {
-        if self == Self::RecordsPerSecond { ours / peer } else { peer / ours }
+        if self.is_rate() { ours / peer } else { peer / ours }
     }
 
     fn show(self, figure: f64) -> String {
         let digits = if figure < 100.0 { 1 } else { 0 };
-        match self {
-            Self::RecordsPerSecond if figure >= 1e6 => format!("{:.2} M {}", figure / 1e6, self.name()),
-            Self::RecordsPerSecond => format!("{:.0} k {}", figure / 1e3, self.name()),
-            _ => format!("{figure:.digits$} {}", self.name()),
+        match self.is_rate() {
+            true if figure >= 1e6 => format!("{:.2} M {}", figure / 1e6, self.name()),
+            true => format!("{:.0} k {}", figure / 1e3, self.name()),
+            false => format!("{figure:.digits$} {}", self.name()),
         }
     }
 }

@@ -13,7 +13,7 @@ pub use watch::{Standing, Watch};
 
 use crate::config::Severity;
 use crate::reading::{Filling, Gap, SeriesId};
-use crate::rule::Margin;
+use crate::rule::{Basis, Margin};
 use crate::time::Timestamp;
 
 /// One step of an alert's life.
@@ -140,6 +140,11 @@ pub struct Feature {
 }
 
 impl Transition {
+    /// Whether it is of a silence: no reading fired it.
+    pub fn is_of_silence(&self) -> bool {
+        matches!(self.margin.basis, Basis::Silence { .. })
+    }
+
     /// How long the alert has lasted, from the first anomalous reading to this step, in milliseconds.
     pub fn lasted_ms(&self) -> i64 {
         self.at.ms_since(self.since)

@@ -1,5 +1,7 @@
 //! From a scored reading to findings and transitions: the one place where the state of a series changes.
 
+pub mod silence;
+
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -17,6 +19,7 @@ use crate::rejects::Versions;
 use crate::rule::{Finding, Nothing};
 use crate::seen::{Order, Seen};
 use crate::time::Timestamp;
+use silence::{Heard, Hearing};
 
 /// How many features of a series keep their last values for messages: the first ones.
 pub const FEATURES_KEPT: usize = 4;
@@ -46,6 +49,8 @@ pub struct Policy {
     versions: Versions,
     /// Whether the streaming detector learns the series.
     streaming: bool,
+    /// Whether any rule judges silence.
+    judges_silence: bool,
     /// The rules for scores by the streaming detector where it stands in for an endpoint.
     fallback: Option<Vec<Rule>>,
 }
@@ -67,6 +72,7 @@ impl Policy {
             own: None,
             versions: Versions::of(config),
             streaming: config.model.is_streaming(),
+            judges_silence: config.judges_silence(),
             fallback: config.model.fallback.map(|_| config.rules.iter().map(Rule::for_fallback).collect()),
         }
     }
@@ -101,7 +107,7 @@ impl Policy {
     /// What is known of the scores by `model`, for `rule` to judge them by.
     fn calibration(&self, rule: &Rule, model: &str) -> Option<&Calibration> {
         let own = self.own.as_ref().filter(|_| rule.calibrated || self.calibration.is_some());
-        let mut known = self.calibration.iter().chain(own).filter(|_| rule.on == On::Score);
+        let mut known = self.calibration.iter().chain(own).filter(|_| rule.is_on_score());
         known.find(|calibration| calibration.is_of(model))
     }
 
@@ -174,6 +180,12 @@ pub struct SeriesState {
     /// What the streaming detector remembers, in its own form; encoded behind the rest. Empty without one.
     #[serde(skip)]
     detector: Vec<u8>,
+    /// When the series was last heard, where a rule judges silence; encoded behind the rest.
+    #[serde(skip)]
+    heard: Option<Box<Heard>>,
+    /// Whether it is for late readings, by which nobody is heard. Not encoded: [`SeriesState::beside`] says so.
+    #[serde(skip)]
+    deaf: bool,
 }
 
 /// What came of one reading.
@@ -224,15 +236,30 @@ impl fmt::Display for Found {
 /// The caller asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
 /// `model` is what gave the score, for the message.
 pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
-    let judgement = judge(policy, state, scored, model);
+    let mut hearing = silence::listen(policy, state, &scored.reading);
+    let mut judgement = judge_heard(policy, state, scored, model, hearing.as_ref());
+    if let Some(hearing) = &mut hearing {
+        judgement.transitions.splice(0..0, hearing.transitions.drain(..));
+    }
     state.seen.see(&scored.reading.position);
     judgement
 }
 
-/// [`classify`] for a reading that was released: it was seen when it came, by [`SeriesState::admit`].
+/// [`classify`] for a reading that was released: it was seen when it came, by [`SeriesState::admit`], and heard, by
+/// [`silence::hear`].
 ///
 /// Features that take the series' previous value are filled in first.
 pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
+    judge_heard(policy, state, scored, model, None)
+}
+
+fn judge_heard(
+    policy: &Policy,
+    state: &mut SeriesState,
+    scored: &Scored,
+    model: &str,
+    hearing: Option<&Hearing>,
+) -> Judgement {
     let wants_last = policy.keeps_last && !scored.reading.filled.is_empty();
     let filled = wants_last.then(|| state.filled(scored));
     let scored = filled.as_ref().unwrap_or(scored);
@@ -251,6 +278,12 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
             judgement.findings.push(Found::of_other_series(rule));
             continue;
         }
+        if let Some(no_data) = rule.no_data() {
+            let unheard = || Found::of_no_hearing(rule);
+            let found = hearing.map_or_else(unheard, |hearing| hearing.found(rule, no_data));
+            judgement.findings.push(found);
+            continue;
+        }
         let number = number(names, &rule.on, scored);
         let watch = state.watch(&rule.name);
         let calibration = policy.calibration(rule, model);
@@ -260,7 +293,7 @@ pub fn judge(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &
             false => filled_in(names, reading, |index| rests_on(names, &rule.on, index)),
         };
         let standing = watch.standing(rule, stepped.as_ref().map(|stepped| stepped.step));
-        let fallback = policy.is_fallback(model) && rule.on == On::Score;
+        let fallback = policy.is_fallback(model) && rule.is_on_score();
         judgement.findings.push(Found { number, finding, standing, filled, fallback });
         if let Some(stepped) = stepped {
             let transition = transition(names, state, rule, scored, stepped, model);
@@ -283,6 +316,7 @@ fn number(names: &[String], on: &On, scored: &Scored) -> Option<f64> {
 /// What a rule judges, by name.
 fn judges<'n>(names: &'n [String], rule: &'n Rule) -> &'n str {
     match &rule.on {
+        _ if rule.no_data().is_some() => "silence",
         On::Score => "score",
         On::Value => names.first().map_or("value", String::as_str),
         On::Feature(name) => name,
@@ -354,8 +388,11 @@ const MODELS_VERSION: u8 = 5;
 const NOTE_VERSION: u8 = 6;
 /// The version of the encoded state with all that and what methods other than `sigma` remember.
 const EXTRAS_VERSION: u8 = 7;
-/// The version of the encoded state with all that and what the streaming detector remembers; the newest this code reads.
-const STATE_VERSION: u8 = 8;
+/// The version of the encoded state with all that and what the streaming detector remembers.
+const DETECTOR_VERSION: u8 = 8;
+/// The version of the encoded state with all that and, before the detector, when the series was heard; the newest this
+/// code reads.
+const STATE_VERSION: u8 = 9;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -406,6 +443,7 @@ impl SeriesState {
             !seen.covers(first) && gap_ms <= LATE_GAP_MS_MAX
         };
         let mut late = before.filter(|before| goes_on(&before.seen)).unwrap_or_default();
+        late.deaf = true;
         late.models = self.models.clone();
         late.detector = self.detector.clone();
         late.watches.retain(|(name, _)| self.watches.iter().any(|(other, _)| other == name));
@@ -440,12 +478,19 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
-            (hold, write) if self.has_extras() || !self.detector.is_empty() => {
-                let version = if self.detector.is_empty() { EXTRAS_VERSION } else { STATE_VERSION };
+            (hold, write) if self.has_extras() || !self.detector.is_empty() || self.heard.is_some() => {
+                let version = match (&self.heard, self.detector.is_empty()) {
+                    (Some(_), _) => STATE_VERSION,
+                    (None, false) => DETECTOR_VERSION,
+                    (None, true) => EXTRAS_VERSION,
+                };
                 let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
                 let bytes = postcard::to_extend(&rest, plain(version)).unwrap_or_default();
                 let mut bytes =
                     postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default();
+                if let Some(heard) = &self.heard {
+                    bytes = postcard::to_extend(heard, bytes).unwrap_or_default();
+                }
                 bytes.extend(&self.detector);
                 bytes
             }
@@ -516,7 +561,11 @@ impl SeriesState {
                     state.models.set_kept(kept)?;
                     rest = behind;
                 }
-                if version == STATE_VERSION {
+                if version >= STATE_VERSION {
+                    let (heard, behind) = postcard::take_from_bytes(rest).ok()?;
+                    (state.heard, rest) = (Some(heard), behind);
+                }
+                if version >= DETECTOR_VERSION {
                     state.detector = std::mem::take(&mut rest).to_vec();
                 }
                 rest
@@ -558,7 +607,7 @@ impl SeriesState {
         }
         let mut models = std::mem::take(&mut self.models);
         models.turn_to(model, |known| {
-            let on_score = rules.iter().filter(|rule| rule.on == On::Score);
+            let on_score = rules.iter().filter(|rule| rule.is_on_score());
             let swap = |rule: &Rule| {
                 let memory =
                     known.iter().find(|(name, _)| *name == rule.name).map(|(_, memory)| memory.clone());

@@ -29,8 +29,8 @@ pub use hours::Hours;
 pub use input::{Input, Origin};
 pub use m_of_n::MOfN;
 pub use method::{
-    ChangePoint, Engine, Evt, HISTORY_MAX, Ignore, Martingale, Missing, Mode, Quantile, RateOfChange, Robust,
-    Sides, SpikeAndDip,
+    ChangePoint, Engine, Evt, HISTORY_MAX, Ignore, Martingale, Missing, Mode, NoData, Quantile, RateOfChange,
+    Robust, Sides, SpikeAndDip,
 };
 pub use model::{Direction, Fallback, Model, ModelKind, STREAMING, Tensor};
 pub use pattern::Pattern;
@@ -131,6 +131,11 @@ impl Config {
         }
         let problems = self.problems();
         if problems.is_empty() { Ok(self) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Whether any rule judges silence ([`Method::NoData`]).
+    pub fn judges_silence(&self) -> bool {
+        self.rules.iter().any(|rule| rule.no_data().is_some())
     }
 
     fn default_rule(&self) -> Rule {

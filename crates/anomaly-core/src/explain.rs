@@ -143,6 +143,10 @@ fn turns(margin: &Margin) -> String {
             format!("{now} {word} a martingale of {}", short(margin.threshold))
         }
         Basis::Missing { .. } => format!("{now} if one less were missing"),
+        Basis::Silence { .. } => {
+            let word = if beyond { "above" } else { "up to" };
+            format!("{now} with `after` {word} {}", margin.silent_for())
+        }
     }
 }
 
@@ -278,6 +282,29 @@ mod tests {
             change on cpu: critical: martingale 197401 against 0.07713 (9 where 6.667 is usual)
               excess 6.759; normal below a martingale of 0.07713
               the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30"#]],
+        );
+        let quiet = r#"{"name":"quiet","method":{"kind":"no-data","after":"1s"},"for":"1 of 1"}"#;
+        check(
+            quiet,
+            &[5.0, 4.0],
+            2,
+            expect![[r#"
+            quiet on silence: warming up 1/1
+              it judges the next one
+              no alert, which takes 1 of 1
+            quiet on silence: warning: no data for 1 s, silent from 1 s (last seen 1970-01-01T00:00:00Z)
+              excess 1; normal with `after` above 1 s
+              the alert is over"#]],
+        );
+        let quiet = r#"{"name":"quiet","method":{"kind":"no-data","after":"5s"}}"#;
+        check(
+            quiet,
+            &[5.0, 4.0],
+            1,
+            expect![[r#"
+            quiet on silence: normal: no data for 1 s, silent from 5 s (last seen 1970-01-01T00:00:00Z)
+              excess 0.2; anomalous with `after` up to 1 s
+              no alert, which takes 1 of 1"#]],
         );
         let jump = r#"{"name":"jump","on":"value","method":{"kind":"rate-of-change","threshold":2.0},"direction":"low"}"#;
         check(

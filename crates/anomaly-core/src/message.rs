@@ -69,8 +69,19 @@ pub fn message(transition: &Transition) -> Message {
 }
 
 /// The subject: `[CRITICAL] webserver: too-strange`, and `[RESOLVED] …` when it is over; `[CRITICAL LATE] …` of
-/// readings that came late.
+/// readings that came late; `[WARNING] webserver: quiet, no data for 10 min` of a silence.
 pub fn subject(transition: &Transition) -> String {
+    let silent_for = transition.margin.silent_for();
+    let more = match transition.step {
+        _ if !transition.is_of_silence() => String::new(),
+        Step::Fired => format!(", no data for {silent_for}"),
+        Step::Resolved => format!(", data again after {silent_for}"),
+    };
+    fit_ascii(&(head(transition) + &more), SUBJECT_CHARS_MAX)
+}
+
+/// How bad, whose, and by which rule.
+fn head(transition: &Transition) -> String {
     let mark = match transition.step {
         Step::Fired => transition.severity.as_str().to_ascii_uppercase(),
         Step::Resolved => "RESOLVED".to_owned(),
@@ -85,11 +96,13 @@ pub fn sms(transition: &Transition) -> String {
     let Transition { alert, at, on, margin, .. } = transition;
     let on: String = on.chars().take(24).collect();
     let what = match transition.step {
+        Step::Fired if transition.is_of_silence() => margin.brief(),
         Step::Fired => format!("{on} {}", margin.brief()),
+        Step::Resolved if transition.is_of_silence() => format!("after {}", margin.silent_for()),
         Step::Resolved => format!("after {}", human_duration(transition.lasted_ms())),
     };
     let tail = format!(", {what}, {at} {alert}");
-    let head = subject(transition);
+    let head = head(transition);
     let room = SMS_CHARS_MAX.saturating_sub(tail.chars().count());
     fit_ascii(&(fit_ascii(&head, room.max(20)) + &tail), SMS_CHARS_MAX)
 }
@@ -98,6 +111,13 @@ pub fn sms(transition: &Transition) -> String {
 pub fn text(transition: &Transition) -> String {
     let Transition { series, rule, on, severity, at, margin, peak, peak_at, .. } = transition;
     let mut lines = match transition.step {
+        step if transition.is_of_silence() => {
+            let mark = match step {
+                Step::Fired => severity.as_str().to_ascii_uppercase(),
+                Step::Resolved => "RESOLVED".to_owned(),
+            };
+            vec![format!("{mark} {series}: {rule} at {at}"), silence(transition)]
+        }
         Step::Fired => vec![
             format!("{} {series}: {rule} at {at}", severity.as_str().to_ascii_uppercase()),
             format!("  {on} {margin}"),
@@ -123,6 +143,18 @@ pub fn text(transition: &Transition) -> String {
     lines.join("\n")
 }
 
+/// What was not there, and since when. The reading shown below it is the last one, or the one that ended the silence.
+fn silence(transition: &Transition) -> String {
+    let Transition { series, since, margin, .. } = transition;
+    let mut line = format!("  no data from {series} for {} (last seen {since})", margin.silent_for());
+    match transition.step {
+        Step::Fired if !transition.features.is_empty() => line += "; its last reading was",
+        Step::Resolved if !transition.features.is_empty() => line += "; and now",
+        _ => {}
+    }
+    line
+}
+
 fn late(late_ms: i64) -> String {
     format!("  judged {} after it arrived, beside newer readings", human_duration(late_ms))
 }
@@ -133,7 +165,9 @@ fn features(transition: &Transition) -> Vec<String> {
     let value_width = shown.iter().map(|f| short(f.value).chars().count()).max().unwrap_or(0);
     let line = |f: &Feature| {
         let bars = sparkline(f.recent.iter().map(|v| f64::from(*v)));
-        format!("  {:name_width$}  {:>value_width$}  {bars}", f.name, short(f.value))
+        let line = format!("  {:name_width$}  {:>value_width$}  {bars}", f.name, short(f.value));
+        // There are no bars where none came before it.
+        line.trim_end().to_owned()
     };
     let hidden = (transition.width as usize).saturating_sub(shown.len());
     let more = (hidden > 0).then(|| format!("  and {hidden} more features"));
@@ -263,6 +297,53 @@ mod tests {
         assert_eq!(wire::read::<TransitionV1>(&json), Ok(TransitionV1::new(both[0].clone())));
     }
 
+    /// The transitions of a series that is silent for `silent_s` seconds, and should be for 600 at most.
+    fn of_silence(series: &str, rule: &str, name: &str, silent_s: i64) -> Vec<Transition> {
+        let after = std::time::Duration::from_secs(600);
+        let rule = Rule {
+            name: rule.to_owned(),
+            method: Method::NoData(crate::config::NoData { after }),
+            ..Rule::default()
+        };
+        let config = Config { rules: vec![rule], ..Config::default() };
+        let (policy, mut state) = (Policy::new(&config, &names(&[name])), SeriesState::default());
+        let scored = |i: i64| {
+            let at = Timestamp::from_ms(1_795_000_000_000 + i * 1000).expect("in range");
+            let position =
+                Position { partition: "p".into(), sequence: Sequence::from(i as u64), sub: 0, arrived: at };
+            let (series, filled) = (SeriesId::new(series).expect("a name"), Vec::new());
+            let reading = Reading { series, at, features: vec![0.1 + i as f64], filled, position };
+            Scored { reading, score: None }
+        };
+        [0, silent_s]
+            .iter()
+            .flat_map(|i| classify(&policy, &mut state, &scored(*i), "m").transitions)
+            .collect()
+    }
+
+    #[test]
+    fn a_silence_is_told_in_words() {
+        let both = of_silence("web-1", "quiet", "cpu", 723);
+        expect![[r#"
+            WARNING web-1: quiet at 2026-11-18T11:16:40Z
+              no data from web-1 for 10 min (last seen 2026-11-18T11:06:40Z); its last reading was
+              cpu  0.1
+              alert b5c3d20b9d73f9a7 transition 1
+            RESOLVED web-1: quiet at 2026-11-18T11:18:43Z
+              no data from web-1 for 12 min 3 s (last seen 2026-11-18T11:06:40Z); and now
+              cpu  723.1
+              alert b5c3d20b9d73f9a7 transition 2"#]]
+        .assert_eq(&both.iter().map(text).collect::<Vec<_>>().join("\n"));
+        expect![[r#"
+            [WARNING] web-1: quiet, no data for 10 min
+            [RESOLVED] web-1: quiet, data again after 12 min 3 s"#]]
+        .assert_eq(&both.iter().map(subject).collect::<Vec<_>>().join("\n"));
+        expect![[r#"
+            [WARNING] web-1: quiet, no data for 10 min, 2026-11-18T11:16:40Z b5c3d20b9d73f9a7
+            [RESOLVED] web-1: quiet, after 12 min 3 s, 2026-11-18T11:18:43Z b5c3d20b9d73f9a7"#]]
+        .assert_eq(&both.iter().map(sms).collect::<Vec<_>>().join("\n"));
+    }
+
     proptest! {
         /// Whatever the names and the values, SNS takes the message.
         #[test]
@@ -272,7 +353,9 @@ mod tests {
             name in "\\PC{0,300}",
             high in 11.0..1e300f64,
         ) {
-            for transition in transitions(&series, &rule, &vec![name; 6], high) {
+            let silent = of_silence(&series, &rule, &name, 600 + high.min(1e9) as i64);
+            prop_assert_eq!(silent.len(), 2);
+            for transition in transitions(&series, &rule, &vec![name; 6], high).into_iter().chain(silent) {
                 let message = message(&transition);
                 prop_assert!((1..=SUBJECT_CHARS_MAX).contains(&message.subject.len()), "{}", message.subject);
                 prop_assert!(message.subject.bytes().all(|b| (0x20..0x7f).contains(&b)));

@@ -36,13 +36,14 @@ pub const WINDOW: &str = "window";
 /// States and windows tables: how often the row was written, a number; the optimistic lock.
 pub const REVISION: &str = "revision";
 
-/// States table: present while readings wait in the state ([`crate::event_time::Hold`]): one of
+/// States table: present while a sweep has something to do in the state
+/// ([`SeriesState::due`](crate::classify::SeriesState::due)), readings that wait or a silence to be told: one of
 /// [`HELD_SHARDS`] numbers, as a string; key of the sparse index.
 pub const HELD: &str = "held";
 /// How many values [`HELD`] has: one key of an index takes 1,000 writes a second (DynamoDB developer guide,
 /// "Designing partition keys").
 pub const HELD_SHARDS: usize = 8;
-/// States table: the time of the oldest reading that waits, milliseconds since 1970, a number; sort key of the
+/// States table: when that is, milliseconds since 1970, a number; sort key of the
 /// sparse index.
 pub const HELD_AT_MS: &str = "held_at_ms";
 /// The sparse index of the states over [`HELD`] and [`HELD_AT_MS`].

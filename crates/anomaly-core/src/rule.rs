@@ -58,6 +58,8 @@ pub enum Nothing {
     OtherSeries,
     /// A rate wants time to pass, and this reading is no later than the one before.
     NoTimePassed,
+    /// The rule judges the silence before a reading, and this one came late, or was heard when it came.
+    Silence,
     /// Stream Analytics' engine, which the rule follows to the bit, has lost its variance and gives no score.
     EngineBlind,
 }
@@ -68,6 +70,7 @@ impl fmt::Display for Nothing {
             Nothing::Absent => "there is no number",
             Nothing::OtherSeries => "the rule is for other series",
             Nothing::NoTimePassed => "no time has passed since the reading before",
+            Nothing::Silence => "the silence before it was judged when it came, or it came late",
             Nothing::EngineBlind => {
                 "the engine's variance is lost, as Stream Analytics loses it; engine = \"robust\" does not"
             }
@@ -204,6 +207,8 @@ impl Memory {
             Method::RateOfChange(rate) => rate.judge(kept!(kept, RateOfChange), sides, at, number),
             Method::SpikeAndDip(spikes) => of_spikes(spikes, kept!(kept, SpikeAndDip), at, number),
             Method::ChangePoint(changes) => of_changes(changes, kept!(kept, ChangePoint), at, number),
+            // It has no number: what it judges is none.
+            Method::NoData(_) => Said::Unjudged(Nothing::Absent),
         };
         match said {
             Said::WarmingUp { seen, needed, score } => Finding::WarmingUp { seen, needed, score },
@@ -215,7 +220,7 @@ impl Memory {
 
 impl Rule {
     /// What `margin` means to the rule.
-    fn conclude(&self, margin: Margin) -> Finding {
+    pub(crate) fn conclude(&self, margin: Margin) -> Finding {
         match margin.is_beyond() {
             false => Finding::Normal(margin),
             true if self.ignore.covers(margin.value(), margin.expected()) => Finding::Ignored(margin),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
-use anomaly_core::event_time::Hold;
 use anomaly_core::message::Message;
 use anomaly_core::position::{Place, Runs, Sequence};
 use anomaly_core::reading::SeriesId;
@@ -206,7 +205,7 @@ impl States for MemoryTables {
         let states = lock(&self.states);
         let is_due = |bytes: &[u8]| {
             let state = SeriesState::decode(bytes).unwrap_or_default();
-            state.hold().and_then(Hold::oldest).is_some_and(|oldest| oldest <= until)
+            state.due().is_some_and(|due| due <= until)
         };
         let due = states.iter().filter(|(_, (bytes, _))| is_due(bytes));
         Ok(due.map(|(series, _)| series.clone()).take(limit).collect())

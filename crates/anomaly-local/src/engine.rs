@@ -3,9 +3,10 @@
 
 mod learner;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
+use anomaly_core::alert::Transition;
+use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge, silence};
 use anomaly_core::config::{self, Config, EventTime, ModelKind};
 use anomaly_core::event_time::{Placement, Released, Untimeliness};
 use anomaly_core::position::Position;
@@ -103,6 +104,8 @@ pub(crate) struct Series {
 pub(crate) struct Engine {
     pub(crate) scoring: Scoring,
     pub(crate) series: HashMap<SeriesId, Series>,
+    /// When which series is silent, if nothing comes; `None` until a rule asks for it.
+    silent_from: Option<BTreeSet<(Timestamp, SeriesId)>>,
     /// Readings whose time lies before the one before them, of the same series.
     pub(crate) unordered: u64,
     /// Readings that were moved or dropped because of their time.
@@ -114,6 +117,8 @@ pub(crate) struct Engine {
 pub(crate) struct Taken {
     /// Why the reading is not judged at all, if its time is the reason.
     pub(crate) dropped: Option<Reject>,
+    /// The steps of alerts that the reading's arrival made, if it is not judged by now.
+    pub(crate) heard: Vec<Transition>,
     /// What was judged, in order: the reading itself, or the ones that waited; or none.
     pub(crate) ready: Vec<Ready>,
 }
@@ -145,7 +150,37 @@ pub(crate) enum Refusal {
 
 impl Engine {
     pub(crate) fn new(scoring: Scoring) -> Self {
-        Engine { scoring, series: HashMap::new(), unordered: 0, untimely: Untimeliness::default() }
+        let (series, untimely) = (HashMap::new(), Untimeliness::default());
+        Engine { scoring, series, silent_from: None, unordered: 0, untimely }
+    }
+
+    /// The silences whose deadline has passed at `now`, the arrival of a row, in the order of their deadlines.
+    ///
+    /// The row's own time and not the newest: a file may hold one series behind the other, and one row with a clock
+    /// ahead must not silence all that come after it.
+    pub(crate) fn fall_silent(&mut self, config: &Config, now: Timestamp) -> Vec<Transition> {
+        if !config.judges_silence() {
+            return Vec::new();
+        }
+        let Engine { scoring, series: all, silent_from, .. } = self;
+        let index = silent_from.get_or_insert_with(|| {
+            let from = |(name, series): (&SeriesId, &Series)| {
+                let policy = scoring.policy(config, &series.features);
+                Some((silence::silent_from(&policy, &series.state, name)?, name.clone()))
+            };
+            all.iter().filter_map(from).collect()
+        });
+        let mut transitions = Vec::new();
+        while let Some((_, name)) = index.first().filter(|(from, _)| *from <= now).cloned() {
+            index.pop_first();
+            let Some(series) = all.get_mut(&name) else { continue };
+            let policy = scoring.policy(config, &series.features);
+            transitions.extend(silence::fall_silent(&policy, &mut series.state, &name, now));
+            let next = silence::silent_from(&policy, &series.state, &name);
+            index.extend(next.map(|from| (from, name)));
+        }
+        transitions.sort_by(|a, b| (a.at, &a.series).cmp(&(b.at, &b.series)));
+        transitions
     }
 
     /// Takes `reading` in: scores it, learns from it and judges it, or has it wait and does so with those whose
@@ -156,7 +191,7 @@ impl Engine {
         features: &[String],
         reading: Reading,
     ) -> Result<Taken, Refusal> {
-        let Engine { scoring, series: all, unordered, untimely } = self;
+        let Engine { scoring, series: all, silent_from, unordered, untimely } = self;
         if !all.contains_key(&reading.series) {
             let begun = begin(scoring, all.len(), features, &reading)?;
             all.insert(reading.series.clone(), begun);
@@ -168,10 +203,19 @@ impl Engine {
                 return Err(Refusal::Features { series: reading.series, known });
             }
         };
-        match policy.event_time() {
+        let name = reading.series.clone();
+        let mut index = silent_from.as_mut().filter(|_| policy.judges_silence());
+        let before = index.as_ref().and_then(|_| silence::silent_from(policy, &series.state, &name));
+        let taken = match policy.event_time() {
             None => series.take_in(scoring, policy, reading, unordered),
             Some(event_time) => series.take_in_by_time(scoring, policy, event_time, reading, untimely),
+        };
+        if let Some(index) = &mut index {
+            before.map(|before| index.remove(&(before, name.clone())));
+            let now = silence::silent_from(policy, &series.state, &name);
+            index.extend(now.map(|now| (now, name)));
         }
+        taken
     }
 
     /// Judges all readings that wait, of all series or of `only` one, in the order of their times: nothing comes
@@ -231,7 +275,7 @@ impl Series {
         let judgement = classify(policy, &mut self.state, &scored, scoring.name());
         let Scored { reading, score } = scored;
         ready.push(Ready { position, outcome: Ok(Judged { series: reading.series, at, score, judgement }) });
-        Ok(Taken { dropped: None, ready })
+        Ok(Taken { dropped: None, heard: Vec::new(), ready })
     }
 
     fn take_in_by_time(
@@ -243,6 +287,7 @@ impl Series {
         untimely: &mut Untimeliness,
     ) -> Result<Taken, Refusal> {
         let scored = self.arrive(scoring, reading)?;
+        let heard = silence::hear(policy, &mut self.state, &scored.reading);
         let admission = self.state.admit(event_time, scored, scoring.name());
         untimely.count(&admission.placement);
         let dropped = match admission.placement {
@@ -250,7 +295,7 @@ impl Series {
             Placement::Dropped(reject) => Some(reject),
         };
         let ready = admission.released.into_iter().map(|one| self.release(scoring, policy, one)).collect();
-        Ok(Taken { dropped, ready })
+        Ok(Taken { dropped, heard, ready })
     }
 
     /// Judges a reading that waited.

@@ -7,7 +7,7 @@ mod order;
 mod recall;
 
 use anomaly_core::alert::Transition;
-use anomaly_core::classify::{Judgement, Policy, SeriesState};
+use anomaly_core::classify::{Judgement, Policy, SeriesState, silence};
 use anomaly_core::event_time::Untimeliness;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::rule::Finding;
@@ -196,6 +196,7 @@ impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
                 let mut judge = Judge::of(policy, series, &state)?;
                 let mut judged = judge_all(&mut judge, &mut state, series, &fresh, model);
                 judge.leave(&mut state);
+                silence::schedule(policy, &mut state, series, *now);
                 judged.fresh = count;
                 self.keep_dropped(&judged).await?;
                 let saved = tables.states.save(series, &state, revision, &judged.transitions, *now).await?;

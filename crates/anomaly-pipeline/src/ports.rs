@@ -132,7 +132,7 @@ pub trait States {
         now: Timestamp,
     ) -> impl Future<Output = Result<Saved, Fault>> + Send;
 
-    /// Series in which readings wait ([`SeriesState::hold`]) whose time is `until` or before, in any order, at
+    /// Series in which there is something to do ([`SeriesState::due`]) at `until` or before, in any order, at
     /// most `limit`. May name one that has nothing due (any more), and may be some seconds behind.
     fn due(
         &self,

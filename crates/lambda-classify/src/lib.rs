@@ -1,7 +1,7 @@
 //! The function `classify`: scored chunks in, states and transitions in the tables, and what to bring again.
 //!
-//! Where readings wait for each other it is called every minute with `{"flush":true}` too, and releases those of
-//! series that fell silent.
+//! Where readings wait for each other, or a rule judges silence, it is called every minute with `{"flush":true}` too:
+//! it releases what waits in series that fell silent, and tells their silence.
 //!
 //! [`handle`] needs no Lambda around it: tests and `anomaly local classify` call it with ports of their own.
 
@@ -18,7 +18,7 @@ use anomaly_pipeline::ports::{Journal, Rejects, States};
 use serde::Deserialize;
 
 /// Judges the chunks of `event`, in order, or, for a flush, the readings that wait although nothing comes after
-/// them. `now` is when transitions count as created.
+/// them, and the silence. `now` is when transitions count as created.
 ///
 /// A message that fails is wanted again, and with it all behind it in its group, so that none overtakes it
 /// (AWS Lambda developer guide, "partial batch responses", FIFO queues). One that cannot be read is wanted

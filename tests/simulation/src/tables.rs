@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
-use anomaly_core::event_time::Hold;
 use anomaly_core::position::{Place, Runs};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -140,11 +139,10 @@ impl Tables {
         Saved::Written
     }
 
-    /// Series with readings that wait and whose time is `until` or before.
+    /// Series in which there is something to do at `until` or before.
     pub(crate) fn due(&self, until: Timestamp, limit: usize) -> Vec<SeriesId> {
         let states = self.states.iter().map(|(series, (bytes, _))| (series, SeriesState::decode(bytes)));
-        let is_due =
-            |state: &SeriesState| state.hold().and_then(Hold::oldest).is_some_and(|oldest| oldest <= until);
+        let is_due = |state: &SeriesState| state.due().is_some_and(|due| due <= until);
         let due = states.filter(|(_, state)| state.as_ref().is_ok_and(is_due));
         due.take(limit).map(|(series, _)| series.clone()).collect()
     }

@@ -2,7 +2,6 @@
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
-use anomaly_core::event_time::Hold;
 use anomaly_core::names;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -106,7 +105,7 @@ impl DynamoStates {
             .expression_attribute_values(":until", n(until.as_ms()))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let page = request.send().await;
-        let page = page.map_err(|error| fault("find series in which readings wait", &error))?;
+        let page = page.map_err(|error| fault("find series that fell silent", &error))?;
         let name = |item: &Item| SeriesId::new(text(item, names::SERIES)?).ok();
         // A row by another name is none of ours, and must not keep the others waiting.
         Ok(page.items.unwrap_or_default().iter().filter_map(name).collect())
@@ -191,9 +190,9 @@ impl Write<'_> {
             (names::STATE.to_owned(), AttributeValue::B(Blob::new(state.encode()))),
             (names::REVISION.to_owned(), n(revision)),
         ]);
-        if let Some(oldest) = state.hold().and_then(Hold::oldest) {
+        if let Some(due) = state.due() {
             item.insert(names::HELD.to_owned(), s(shard(self.series).to_string()));
-            item.insert(names::HELD_AT_MS.to_owned(), n(held_at_ms(oldest)));
+            item.insert(names::HELD_AT_MS.to_owned(), n(held_at_ms(due)));
         }
         item
     }
@@ -247,12 +246,12 @@ fn shard(series: &SeriesId) -> usize {
     series.as_str().bytes().map(usize::from).sum::<usize>() % names::HELD_SHARDS
 }
 
-/// `oldest`, or up to ten seconds later: a series that goes on is written to the index every ten seconds, and
+/// `due`, or up to ten seconds later: a series that goes on is written to the index every ten seconds, and
 /// not with every chunk.
-fn held_at_ms(oldest: Timestamp) -> i64 {
+fn held_at_ms(due: Timestamp) -> i64 {
     const STEP_MS: i64 = 10_000;
-    let past = oldest.as_ms().rem_euclid(STEP_MS);
-    oldest.as_ms() + (STEP_MS - past) % STEP_MS
+    let past = due.as_ms().rem_euclid(STEP_MS);
+    due.as_ms() + (STEP_MS - past) % STEP_MS
 }
 
 /// Why a transaction was cancelled, as far as it matters here.

@@ -4,6 +4,7 @@ mod bad_input;
 mod event_time;
 mod files;
 mod findings;
+mod no_data;
 mod rules;
 mod state;
 mod stream;

@@ -256,6 +256,29 @@ impl Watch {
         Stepped { step: Step::Fired, alert, margin }
     }
 
+    /// Fires at `at`, the deadline, because nothing came since the time `heard`.
+    pub(crate) fn fall_silent(
+        &mut self,
+        rule: &Rule,
+        series: &SeriesId,
+        heard: Timestamp,
+        at: Timestamp,
+        margin: Margin,
+    ) -> Stepped {
+        self.since = Some(heard);
+        self.fire(At { rule, series, at }, margin, rule::severity(&rule.severity, &margin))
+    }
+
+    /// Is over at `at`, because something came; `margin` is of the whole silence.
+    pub(crate) fn be_heard(&mut self, rule: &Rule, at: Timestamp, margin: Margin) -> Option<Stepped> {
+        let mut alert = self.open.take()?;
+        alert.step_number += 1;
+        alert.severity = alert.severity.max(rule::severity(&rule.severity, &margin));
+        (alert.peak, alert.peak_at) = (margin, at);
+        self.since = None;
+        Some(Stepped { step: Step::Resolved, alert, margin })
+    }
+
     fn calm(&mut self, At { rule, .. }: At<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
         if !rule.clear.hold.push(&mut self.calm, calm) {
             return None;

@@ -304,7 +304,7 @@ fn what_was_written_last_is_kept_and_older_states_are_read() {
 fn state_is_versioned() {
     assert_eq!(SeriesState::decode(&[]), Err(StateError::Corrupt));
     assert_eq!(SeriesState::decode(&[0, 1]), Err(StateError::Corrupt));
-    assert_eq!(SeriesState::decode(&[9, 1]), Err(StateError::Newer { version: 9 }));
+    assert_eq!(SeriesState::decode(&[10, 1]), Err(StateError::Newer { version: 10 }));
     let mut bytes = SeriesState::default().encode();
     bytes.push(0);
     assert_eq!(SeriesState::decode(&bytes), Err(StateError::Corrupt), "something behind it");

@@ -179,6 +179,15 @@ pub struct ChangePoint {
     pub epsilon: f64,
 }
 
+/// `no-data`: anomalous is a series from which nothing comes for longer than it should be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoData {
+    /// How long it may be silent: after the arrival of its last reading; a second or more.
+    #[serde(with = "super::duration")]
+    pub after: Duration,
+}
+
 /// How the evidence of p-values adds up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -324,6 +333,19 @@ impl RateOfChange {
             problems.push(("per", "0s is no time to change in; write \"1s\" or more".to_owned()));
         }
         problems
+    }
+}
+
+impl NoData {
+    pub(super) fn problems(&self) -> Problems {
+        match self.after < Duration::from_secs(1) {
+            true => {
+                let what =
+                    format!("{} is no silence; write \"1s\" or more", super::duration::shown(self.after));
+                vec![("after", what)]
+            }
+            false => Problems::new(),
+        }
     }
 }
 

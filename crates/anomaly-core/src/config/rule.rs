@@ -9,7 +9,8 @@ use super::keys::Known;
 use super::method::{self, is_default};
 use super::model::ModelKind;
 use super::{
-    ChangePoint, Evt, Ignore, MOfN, Missing, Pattern, Quantile, RateOfChange, Robust, Sides, SpikeAndDip,
+    ChangePoint, Evt, Ignore, MOfN, Missing, NoData, Pattern, Quantile, RateOfChange, Robust, Sides,
+    SpikeAndDip,
 };
 
 /// The section's keys.
@@ -45,6 +46,7 @@ const METHOD: &[(&str, Known)] = &[
     ("duration", Known::Value),
     ("martingale", Known::Value),
     ("epsilon", Known::Value),
+    ("after", Known::Value),
 ];
 const IGNORE: &[(&str, Known)] = &[("absolute", Known::Value), ("relative", Known::Value)];
 const BAND: &[(&str, Known)] = &[("at", Known::Value), ("level", Known::Value)];
@@ -133,9 +135,9 @@ impl Default for Written {
 
 impl From<Written> for Rule {
     fn from(written: Written) -> Self {
-        // A change is told on one reading, and on no other for as long as its history is.
+        // A change is told on one reading, and on no other for as long as its history is; a silence once.
         let hold = written.hold.unwrap_or(match written.method {
-            Method::ChangePoint(_) => MOfN::default(),
+            Method::ChangePoint(_) | Method::NoData(_) => MOfN::default(),
             _ => Rule::default().hold,
         });
         Rule {
@@ -197,6 +199,8 @@ pub enum Method {
     SpikeAndDip(SpikeAndDip),
     /// Stream Analytics' `AnomalyDetection_ChangePoint`.
     ChangePoint(ChangePoint),
+    /// Anomalous where nothing comes for longer than it should be silent.
+    NoData(NoData),
 }
 
 /// Three: "scores beyond three standard deviations from the mean score are considered anomalous"
@@ -335,15 +339,28 @@ impl Rule {
     /// The same rule for scores by the streaming detector, while it stands in for an endpoint whose scores are on
     /// another scale.
     pub(crate) fn for_fallback(&self) -> Rule {
-        match self.on {
-            On::Score => Rule {
+        match self.is_on_score() {
+            true => Rule {
                 method: Method::Static { threshold: EMBEDDED_BOUNDARY },
                 calibrated: false,
                 sides: Sides::High,
                 ignore: Ignore::default(),
                 ..self.clone()
             },
-            On::Value | On::Feature(_) => self.clone(),
+            false => self.clone(),
+        }
+    }
+
+    /// Whether the rule judges the detector's scores.
+    pub(crate) fn is_on_score(&self) -> bool {
+        self.on == On::Score && self.no_data().is_none()
+    }
+
+    /// What the rule says of silence, where it judges that, and no readings.
+    pub(crate) fn no_data(&self) -> Option<&NoData> {
+        match &self.method {
+            Method::NoData(no_data) => Some(no_data),
+            _ => None,
         }
     }
 
@@ -359,7 +376,7 @@ impl Rule {
             add("name", format!("{:?} is not 1 to 64 printable bytes", self.name));
         }
         match &self.on {
-            On::Score if model == ModelKind::None => {
+            On::Score if model == ModelKind::None && self.is_on_score() => {
                 add("on", "\"score\" needs a model; with model.kind = \"none\" judge \"value\"".to_owned());
             }
             On::Feature(name) if !features.is_empty() && !features.contains(name) => {
@@ -374,6 +391,9 @@ impl Rule {
             add(&format!("method.{key}"), what);
         }
         self.side_problems(&mut add);
+        if self.no_data().is_some() {
+            self.no_data_problems(&mut add);
+        }
         if self.series.as_ref().is_some_and(|series| series.0.is_empty()) {
             add(
                 "series",
@@ -427,6 +447,37 @@ impl Rule {
         }
     }
 
+    /// A silence has no number, and nothing to be counted.
+    fn no_data_problems(&self, add: &mut impl FnMut(&str, String)) {
+        let default = Rule::default();
+        let odd = [
+            (
+                "on",
+                self.on != default.on,
+                "no-data judges whether readings come, whatever is in them; leave it out",
+            ),
+            ("direction", self.sides != default.sides, "no-data has no sides; leave it out"),
+            ("ignore", self.ignore != default.ignore, "no-data has no deviations; set method.after"),
+            (
+                "for",
+                self.hold != MOfN::default(),
+                "a silence counts once; how long it must be is method.after",
+            ),
+            (
+                "missing",
+                self.missing != default.missing,
+                "is for readings that have nothing to judge; leave it out",
+            ),
+            (
+                "every",
+                self.every.is_some(),
+                "is for rules that judge readings; how long one may wait is method.after",
+            ),
+            ("clear", self.clear != default.clear, "the next reading ends a silence; leave it out"),
+        ];
+        odd.into_iter().filter(|(_, is_odd, _)| *is_odd).for_each(|(key, _, what)| add(key, what.to_owned()));
+    }
+
     /// Whether the rule is for `series`.
     pub fn is_for(&self, series: &str) -> bool {
         self.series.as_ref().is_none_or(|pattern| pattern.matches(series))
@@ -447,8 +498,10 @@ impl Rule {
             }
             Method::SpikeAndDip(spikes) => 4 * u64::from(spikes.history) + 32,
             Method::ChangePoint(changes) => 12 * u64::from(changes.history) + 48,
+            // When the series was last heard, and by what: for all such rules together.
+            Method::NoData(_) => 80,
         };
-        if self.on == On::Score { bytes * MODELS_MAX } else { bytes }
+        if self.is_on_score() { bytes * MODELS_MAX } else { bytes }
     }
 }
 
@@ -473,6 +526,7 @@ impl Method {
             Method::RateOfChange(rate) => rate.problems(),
             Method::SpikeAndDip(spikes) => spikes.problems(),
             Method::ChangePoint(changes) => changes.problems(),
+            Method::NoData(no_data) => no_data.problems(),
         }
     }
 }
@@ -484,7 +538,7 @@ pub(super) mod tests {
     use expect_test::{Expect, expect};
 
     /// Each method, nothing at its default.
-    pub(in crate::config) fn every_method() -> [Method; 8] {
+    pub(in crate::config) fn every_method() -> [Method; 9] {
         let (per, duration) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(120)));
         let (confidence, history) = (90.0, 60);
         [
@@ -509,6 +563,7 @@ pub(super) mod tests {
                 martingale: Martingale::Mixture,
                 epsilon: 0.5,
             }),
+            Method::NoData(NoData { after: Duration::from_secs(600) }),
         ]
     }
 
@@ -555,6 +610,36 @@ pub(super) mod tests {
             expect![[
                 r#"[{"name":"robust","on":"value","method":{"kind":"robust","k":3.5,"history":120,"warmup":100},"severity":[{"at":1.0,"level":"warning"}],"for":"3 of 4","clear":{"below":1.0,"for":"30 of 30"}},{"name":"quantile","on":"value","method":{"kind":"quantile","q":0.995,"warmup":200},"severity":[{"at":1.0,"level":"warning"}],"for":"3 of 4","clear":{"below":1.0,"for":"30 of 30"}},{"name":"evt","on":"value","method":{"kind":"evt","risk":0.0001,"level":0.98,"warmup":1000,"peaks":200},"severity":[{"at":1.0,"level":"warning"}],"for":"3 of 4","clear":{"below":1.0,"for":"30 of 30"}},{"name":"spike-and-dip","on":"value","method":{"kind":"spike-and-dip","confidence":95.0,"history":120},"severity":[{"at":1.0,"level":"warning"}],"for":"3 of 4","clear":{"below":1.0,"for":"30 of 30"}},{"name":"change-point","on":"value","method":{"kind":"change-point","confidence":80.0,"history":120},"severity":[{"at":1.0,"level":"warning"}],"for":"1 of 1","clear":{"below":1.0,"for":"30 of 30"}}]"#
             ]],
+        );
+    }
+
+    #[test]
+    fn no_data_takes_a_time_and_little_else() {
+        check(
+            "[[rule]]\nname = \"quiet\"\nseries = \"web-*\"\nmethod = { kind = \"no-data\", after = \"10m\" }\n",
+            expect![[
+                r#"[{"name":"quiet","on":"score","series":"web-*","method":{"kind":"no-data","after":"10m"},"severity":[{"at":1.0,"level":"warning"},{"at":1.5,"level":"critical"}],"for":"1 of 1","clear":{"below":1.0,"for":"30 of 30"}}]"#
+            ]],
+        );
+        check(
+            "[[rule]]\non = \"value\"\nmethod = { kind = \"no-data\", after = \"900ms\" }\ndirection = \"both\"\n\
+             ignore = { absolute = 1.0 }\nfor = \"2 of 3\"\nmissing = \"breaching\"\nevery = \"1m\"\n\
+             clear = { for = \"2 of 2\" }\ncalibrated = true\n",
+            expect![[r#"
+                the configuration has 9 problems:
+                  rule[0].method.after: 900ms is no silence; write "1s" or more
+                  rule[0].on: no-data judges whether readings come, whatever is in them; leave it out
+                  rule[0].direction: no-data has no sides; leave it out
+                  rule[0].ignore: no-data has no deviations; set method.after
+                  rule[0].for: a silence counts once; how long it must be is method.after
+                  rule[0].missing: is for readings that have nothing to judge; leave it out
+                  rule[0].every: is for rules that judge readings; how long one may wait is method.after
+                  rule[0].clear: the next reading ends a silence; leave it out
+                  rule[0].calibrated: true is for on = "score" and method.kind = "sigma" or "quantile""#]],
+        );
+        check(
+            "[[rule]]\nmethod = { kind = \"no-data\" }\n",
+            expect!["the configuration has a problem: line 4: missing field `after`"],
         );
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::{Timestamp, human_duration};
+
 /// Which side of what is usual a number lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -112,6 +114,11 @@ pub enum Basis {
         /// How many times the way.
         k: f64,
     },
+    /// The configuration, for how long nothing came; both in seconds.
+    Silence {
+        /// When the last reading arrived.
+        last: Timestamp,
+    },
 }
 
 impl Margin {
@@ -171,6 +178,7 @@ impl Margin {
                     Side::High
                 }
             }
+            Basis::Silence { .. } => Side::High,
             _ if (self.judged > self.threshold) == self.is_beyond() => Side::High,
             _ => Side::Low,
         }
@@ -189,7 +197,7 @@ impl Margin {
     /// What would have been usual in its place; `None` where nobody knows.
     pub fn expected(&self) -> Option<f64> {
         match self.basis {
-            Basis::Fixed | Basis::Missing { .. } => None,
+            Basis::Fixed | Basis::Missing { .. } | Basis::Silence { .. } => None,
             Basis::Sigma { mean, .. } | Basis::Calibrated { mean, .. } => Some(mean),
             Basis::Robust { median, .. }
             | Basis::Quantile { median, .. }
@@ -212,12 +220,20 @@ impl Margin {
     /// The numbers without where they come from: `21 against 10`, `p-value 1e-8 against 0.05`.
     pub fn against(&self) -> String {
         let what = match self.basis {
+            Basis::Silence { .. } => {
+                return format!("no data for {}, silent from {}", self.silent_for(), seconds(self.threshold));
+            }
             Basis::SpikeAndDip { .. } => "p-value ",
             Basis::ChangePoint { .. } => "martingale ",
             Basis::RateOfChange { .. } => "change ",
             _ => "",
         };
         format!("{what}{} against {}", short(self.judged), short(self.threshold))
+    }
+
+    /// How long nothing came, for people; of a silence ([`Basis::Silence`]).
+    pub fn silent_for(&self) -> String {
+        seconds(self.judged)
     }
 
     /// The numbers in a few words: `21 over 10`, `3 under 5`, `500 where 0.1 is usual`.
@@ -228,6 +244,7 @@ impl Margin {
                 format!("{} where {} is usual", short(value), short(expected))
             }
             (Basis::Missing { missing }, _) => format!("{missing} missing"),
+            (Basis::Silence { .. }, _) => format!("no data for {}", self.silent_for()),
             (Basis::RateOfChange { before, value }, _) => {
                 format!("from {} to {}", short(before), short(value))
             }
@@ -273,8 +290,14 @@ impl fmt::Display for Margin {
                 write!(f, " ({} where {} is usual)", short(value), short(expected))
             }
             Basis::Missing { missing } => write!(f, " (anomalous or missing, {missing} missing)"),
+            Basis::Silence { last } => write!(f, " (last seen {last})"),
         }
     }
+}
+
+/// A length of time in seconds, for people.
+fn seconds(seconds: f64) -> String {
+    human_duration((seconds * 1000.0).round() as i64)
 }
 
 /// A number for people: four significant digits, no exponent between 0.0001 and a billion.

@@ -2,14 +2,16 @@
 //!
 //! A rule sees a reading when it comes; of one that does not come nobody tells it. So this is arithmetic of deadlines
 //! only, and takes a sweep to be a rule: every minute or so, whoever keeps the states asks for the series whose
-//! deadline is at or before the time of arrival it has reached (a clock on AWS, the newest arrival of the input where
-//! a file is replayed), and writes what [`Silence::at`] says under the condition on the state's revision that
-//! `classify` uses, so that a reading that comes meanwhile wins. The deadline must be found without reading every
-//! state: it is one number per series, for a sparse index. The next reading ends the silence, by
-//! [`Silence::ended_by`]. Times are those of arrival: a stream that replays old events is not silent.
+//! deadline is at or before the time of arrival it has reached (a clock on AWS, the arrival of the row at hand where
+//! a file is replayed), and writes what [`fall_silent`](crate::classify::silence::fall_silent) says under the condition
+//! on the state's revision that `classify` uses, so that a reading that comes meanwhile wins. The deadline must be found
+//! without reading every state: it is one number per series, for a sparse index. The next reading ends the silence.
+//! Times are those of arrival: a stream that replays old events is not silent.
 
 use std::time::Duration;
 
+use super::{Basis, Margin};
+use crate::config::NoData;
 use crate::time::Timestamp;
 
 /// What is known of a series' silence.
@@ -39,13 +41,15 @@ impl Silence {
             false => Silence::Not { from },
         }
     }
+}
 
-    /// How long the series was silent when it is heard again at `now`, in milliseconds; `None` if it was not.
-    pub fn ended_by(last: Timestamp, after: Duration, now: Timestamp) -> Option<i64> {
-        match Silence::at(last, after, now) {
-            Silence::For { ms, .. } => Some(ms),
-            Silence::Not { .. } => None,
-        }
+impl NoData {
+    /// A silence that lasts from `last`, when something came, to `now`, in seconds, against the longest there should
+    /// be. The excess is their ratio.
+    pub(crate) fn margin(&self, last: Timestamp, now: Timestamp) -> Margin {
+        let is_silent = matches!(Silence::at(last, self.after, now), Silence::For { .. });
+        let (judged, threshold) = (now.ms_since(last) as f64 / 1000.0, self.after.as_secs_f64());
+        Margin::new(is_silent, judged, threshold, judged / threshold, Basis::Silence { last })
     }
 }
 
@@ -69,8 +73,6 @@ mod tests {
         assert_eq!(say(100, 700), Silence::For { ms: 600_000, since: at(700) });
         assert_eq!(say(100, 5_000), Silence::For { ms: 4_900_000, since: at(700) });
         assert_eq!(say(900, 100), Silence::Not { from: at(1_500) }, "a clock behind");
-        assert_eq!(Silence::ended_by(at(100), after, at(701)), Some(601_000));
-        assert_eq!(Silence::ended_by(at(100), after, at(160)), None);
         assert_eq!(deadline(at(100), Duration::MAX), Timestamp::LAST);
         assert_eq!(
             Silence::at(Timestamp::LAST, after, Timestamp::LAST),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anomaly_core::alert::{Step, Transition};
-use anomaly_core::classify::Policy;
+use anomaly_core::classify::{Found, Policy};
 use anomaly_core::config::{self, Config, Input, ModelKind};
 use anomaly_core::explain::Explained;
 use anomaly_core::fields::pointer;
@@ -281,12 +281,21 @@ impl<'r> Run<'r> {
         let waits = reader.policy.event_time().is_some();
         let series = outcome.as_ref().ok().filter(|_| waits).map(|reading| reading.series.clone());
         self.waiting(&reader.name).push(Line::new(number, timestamp, value, series));
+        let mut transitions = match &outcome {
+            Ok(reading) => self.engine.fall_silent(&self.config, reading.position.arrived),
+            Err(_) => Vec::new(),
+        };
+        self.silent(reader, number, &transitions)?;
         let (ready, rejected) = match outcome {
             Ok(reading) => {
                 let position = reading.position.clone();
                 let reject = |reject| RejectV1::new(reject, &position, &bytes);
                 match self.engine.take_in(&reader.policy, &reader.features, reading) {
-                    Ok(Taken { dropped, ready }) => (ready, dropped.map(reject)),
+                    Ok(Taken { dropped, heard, ready }) => {
+                        self.silent(reader, number, &heard)?;
+                        transitions.extend(heard);
+                        (ready, dropped.map(reject))
+                    }
                     Err(Refusal::Reading(refused)) => (Vec::new(), Some(reject(refused))),
                     Err(Refusal::Features { series, known }) => {
                         let (known, there) = (known.join(", "), reader.features.join(", "));
@@ -305,7 +314,7 @@ impl<'r> Run<'r> {
             self.waiting(&reader.name).settle(number, Verdict::default());
             self.reject(reader, number, &rejected)?;
         }
-        let mut transitions = self.judged(reader, ready)?;
+        transitions.extend(self.judged(reader, ready)?);
         let waiting = self.waiting(&reader.name);
         if waiting.len() > WAITING_MAX
             && let Some(silent) = waiting.holder().cloned()
@@ -334,6 +343,7 @@ impl<'r> Run<'r> {
                 Ok(judged) => {
                     reader.readings += 1;
                     self.summary.readings += 1;
+                    self.explain_silence(reader, number, &judged.judgement.transitions)?;
                     self.explain(reader, number, &judged)?;
                     self.write_alerts(&judged.judgement.transitions)?;
                     transitions.extend(judged.judgement.transitions);
@@ -391,21 +401,74 @@ impl<'r> Run<'r> {
         }
     }
 
+    /// Writes down steps that the row made by its arrival and not by what is in it: of series that are silent by then,
+    /// and of its own.
+    fn silent(&mut self, reader: &Reader, row: u64, transitions: &[Transition]) -> Result<(), DetectError> {
+        self.explain_silence(reader, row, transitions)?;
+        self.write_alerts(transitions)
+    }
+
+    /// A silence has no reading: it is found on the row by which it is known.
+    fn explain_silence(
+        &mut self,
+        reader: &Reader,
+        row: u64,
+        transitions: &[Transition],
+    ) -> Result<(), DetectError> {
+        let fired = |t: &&Transition| t.is_of_silence() && t.step == Step::Fired;
+        for fired in transitions.iter().filter(fired) {
+            let (series, at) = (&fired.series, fired.at);
+            if !self.wants(series, at) {
+                continue;
+            }
+            let found = Found::of_silence(fired);
+            let of_rule = reader.policy.names(series).filter(|(rule, _)| rule.name == fired.rule);
+            let explained =
+                of_rule.map(|(rule, on)| Explained { row, series, at, rule, on, score: None, found: &found });
+            self.explain_all(reader.live, &explained.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
     /// Writes down and tells what was found, where somebody wants to know.
     fn explain(&mut self, reader: &Reader, row: u64, judged: &Judged) -> Result<(), DetectError> {
-        let wanted = self.explain.as_ref().filter(|which| which.series == judged.series);
-        if let Some(Which { at, .. }) = wanted {
-            let off = |time: &Timestamp| time.ms_since(*at).abs();
-            self.summary.nearest = self.summary.nearest.into_iter().chain([judged.at]).min_by_key(off);
-        }
-        let is_wanted = wanted.is_some_and(|which| which.at == judged.at);
-        if self.findings.is_none() && !is_wanted {
+        let Judged { series, at, score, judgement } = judged;
+        if !self.wants(series, *at) {
             return Ok(());
         }
-        let Judged { series, at, score, judgement } = judged;
+        let found = reader.policy.names(series).zip(&judgement.findings);
+        let explained = found.map(|((rule, on), found)| Explained {
+            row,
+            series,
+            at: *at,
+            rule,
+            on,
+            score: *score,
+            found,
+        });
+        self.explain_all(reader.live, &explained.collect::<Vec<_>>())
+    }
+
+    /// Whether somebody wants to know what was found of `series` at `at`; remembers what is nearest to what is wanted.
+    fn wants(&mut self, series: &SeriesId, at: Timestamp) -> bool {
+        if let Some(Which { at: wanted, .. }) = self.explain.as_ref().filter(|which| which.series == *series)
+        {
+            let off = |time: &Timestamp| time.ms_since(*wanted).abs();
+            self.summary.nearest = self.summary.nearest.into_iter().chain([at]).min_by_key(off);
+        }
+        self.findings.is_some() || self.is_wanted(series, at)
+    }
+
+    fn is_wanted(&self, series: &SeriesId, at: Timestamp) -> bool {
+        self.explain.as_ref().is_some_and(|which| which.series == *series && which.at == at)
+    }
+
+    /// Writes down, and tells, what is `explained`: all of one series and time.
+    fn explain_all(&mut self, live: bool, explained: &[Explained<'_>]) -> Result<(), DetectError> {
+        let Some(Explained { row, series, at, .. }) = explained.first() else { return Ok(()) };
+        let is_wanted = self.is_wanted(series, *at);
         let mut text = if is_wanted { format!("{series} at {at}, row {row}") } else { String::new() };
-        for ((rule, on), found) in reader.policy.names(series).zip(&judgement.findings) {
-            let explained = Explained { row, series, at: *at, rule, on, score: *score, found };
+        for explained in explained {
             if let Some(findings) = &mut self.findings {
                 findings.line(&explained.to_json())?;
             }
@@ -413,7 +476,7 @@ impl<'r> Run<'r> {
                 text += &format!("\n{}", explained.to_text());
             }
         }
-        if let (Some(findings), true) = (&mut self.findings, reader.live) {
+        if let (Some(findings), true) = (&mut self.findings, live) {
             findings.flush()?;
         }
         if is_wanted {

@@ -1,6 +1,6 @@
 //! Readings by event time: taken in as they come, judged in the order of their times.
 
-use anomaly_core::classify::SeriesState;
+use anomaly_core::classify::{SeriesState, silence};
 use anomaly_core::config::EventTime;
 use anomaly_core::event_time::{Hold, Placement, Released};
 use anomaly_core::reading::{Scored, SeriesId};
@@ -19,6 +19,7 @@ pub(super) fn admit(
     model: &str,
     judged: &mut Judged,
 ) {
+    judged.transitions.extend(silence::hear(judge.policy, state, &row.reading));
     let admission = state.admit(event_time, row.clone(), model);
     judged.untimely.count(&admission.placement);
     match admission.placement {

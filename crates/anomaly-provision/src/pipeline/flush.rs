@@ -1,4 +1,5 @@
-//! The schedule that releases readings of series that fell silent; only where readings wait for each other.
+//! The schedule that looks after series that fell silent; only where readings wait for each other, or a rule judges
+//! silence.
 
 use anomaly_core::config::{Config, EventTime};
 use anomaly_core::names;
@@ -16,15 +17,15 @@ const FLUSH: Schedule = Schedule {
     minutes: 1,
     // The same text as `events/flush.json`.
     event: r#"{"flush":true}"#,
-    description: "Releases readings that wait in series that fell silent",
-    because: "Readings wait for those that may come before them; where none comes, a clock must say so.",
+    description: "Looks after series that fell silent",
+    because: "Readings wait for those that may come before them, and rules for those that should come: where none does, a clock must say so.",
     keep_failed: "KeepFailedFlush",
-    alarm: "A flush of readings that wait failed",
+    alarm: "A sweep of series that fell silent failed",
 };
 
-/// Whether readings wait for each other at all.
+/// Whether readings wait for each other at all, or a rule judges silence.
 pub(super) fn is_wanted(config: &Config) -> bool {
-    config.input.event_time.as_ref().is_some_and(EventTime::holds)
+    config.input.event_time.as_ref().is_some_and(EventTime::holds) || config.judges_silence()
 }
 
 pub(super) fn resources(config: &Config) -> Vec<Resource> {

@@ -182,6 +182,24 @@ fn where_readings_wait_a_schedule_releases_those_of_silent_series() {
     assert!(yaml.contains("IndexName: held\n"));
 }
 
+/// A rule on silence needs what readings that wait need, and nothing more.
+#[test]
+fn where_silence_is_judged_a_schedule_looks_for_it() {
+    let quiet = Config::rule_in_short("no-data:after=10m").expect("a rule");
+    let silent = Config { rules: vec![quiet], ..with_endpoint() };
+    let waiting = by_event_time("late = \"16s\"\nout_of_order = \"5s\"");
+    for (config, role) in [(&silent, "ClassifyRole"), (&silent, "FlushRole")] {
+        let of = |config: &Config| plain(config).to_yaml();
+        let section = |yaml: String| {
+            let from = yaml.find(&format!("  {role}:\n")).expect("there");
+            yaml[from..].split("\n\n").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(section(of(config)), section(of(&waiting)), "{role}");
+    }
+    let yaml = plain(&silent).to_yaml();
+    assert!(yaml.contains("ScheduleExpression: rate(1 minute)\n") && yaml.contains("IndexName: held\n"));
+}
+
 /// What is not asked for is not paid for.
 #[test]
 fn where_none_waits_there_is_neither_schedule_nor_index() {

@@ -1,0 +1,258 @@
+//! Silence: the steps of alerts that no reading makes, because none comes.
+//!
+//! [`fall_silent`] is what a sweep says, by a clock; [`hear`] what the next reading says. Both fire an alert at its
+//! deadline, by the same id and with the same words, so that it does not matter how often sweeps come by: of a silence
+//! that no sweep saw, the reading that ends it tells both. All times are those of arrival: a stream that replays old
+//! events is not silent, and by event time a reading is heard when it comes, however long it then waits.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FEATURES_KEPT, Found, Policy, SeriesState, judges};
+use crate::alert::{Feature, Standing, Step, Stepped, Transition};
+use crate::config::{NoData, Rule};
+use crate::reading::{Filling, Reading, SeriesId};
+use crate::rule::no_data::{Silence, deadline};
+use crate::rule::{Finding, Nothing};
+use crate::time::Timestamp;
+
+/// What is written where a message names the model: none has a part in a silence.
+const NO_MODEL: &str = "none";
+
+/// The reading that a series was last heard by: the one that arrived last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Heard {
+    /// When it arrived.
+    at: Timestamp,
+    /// How long after that it was judged, in milliseconds; `None` until that is said. As long as readings come so
+    /// late to us, nobody knows whether the next one is missing or on its way.
+    lag_ms: Option<i64>,
+    /// What its record gave of the first features, [`FEATURES_KEPT`] at most.
+    values: Vec<Option<f64>>,
+    /// How many features it has in all.
+    width: u32,
+    /// When a sweep must come by: [`SeriesState::due`].
+    pub(super) due: Option<Timestamp>,
+}
+
+impl Heard {
+    fn of(reading: &Reading) -> Self {
+        let given = |index: usize| {
+            let is_constant = |filled: &crate::reading::Filled| filled.with == Filling::Constant;
+            reading.filled.iter().filter(|filled| filled.feature as usize == index).all(is_constant)
+        };
+        let values = reading.features.iter().enumerate().take(FEATURES_KEPT);
+        Heard {
+            at: reading.position.arrived,
+            lag_ms: None,
+            values: values.map(|(index, value)| Some(*value).filter(|_| given(index))).collect(),
+            width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
+            due: None,
+        }
+    }
+
+    /// The values by name. Not the ones before them: which of those are judged by now depends on the sweeps.
+    fn features(&self, names: &[String]) -> Vec<Feature> {
+        let named = names.iter().zip(&self.values);
+        let feature = |(name, value): (&String, &Option<f64>)| {
+            value.map(|value| Feature { name: name.clone(), value, recent: Vec::new() })
+        };
+        named.filter_map(feature).collect()
+    }
+}
+
+/// What a reading says by its arrival.
+pub(super) struct Hearing {
+    pub(super) transitions: Vec<Transition>,
+    /// When the series was heard before; `None`: never.
+    before: Option<Timestamp>,
+    at: Timestamp,
+}
+
+impl Policy {
+    /// Whether any rule judges silence, so that sweeps have something to look for.
+    pub fn judges_silence(&self) -> bool {
+        self.judges_silence
+    }
+
+    /// The rules that judge the silence of `series`.
+    fn on_silence(&self, series: &SeriesId) -> impl Iterator<Item = (&Rule, &NoData)> {
+        let rules = if self.judges_silence { self.of(series).0 } else { &[] };
+        let is_for = series.as_str().to_owned();
+        rules.iter().filter(move |rule| rule.is_for(&is_for)).filter_map(|rule| Some((rule, rule.no_data()?)))
+    }
+}
+
+/// What becomes of alerts because `reading` has come. For readings that are put by until their time has come; of those
+/// that are judged as they come [`classify`](super::classify) says so itself.
+pub fn hear(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Vec<Transition> {
+    listen(policy, state, reading).map_or_else(Vec::new, |hearing| hearing.transitions)
+}
+
+/// What `reading` says by its arrival; nothing where no rule asks for it, beside a state, and of one that arrived
+/// before the one that was heard last.
+pub(super) fn listen(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Option<Hearing> {
+    if !policy.judges_silence || state.deaf {
+        return None;
+    }
+    let (series, at) = (&reading.series, reading.position.arrived);
+    if policy.on_silence(series).next().is_none() {
+        state.heard = None;
+        return None;
+    }
+    let before = state.heard.as_ref().map(|heard| heard.at);
+    if before.is_some_and(|before| at < before) {
+        return None;
+    }
+    let mut transitions = fire(policy, state, series, at);
+    let heard = Heard::of(reading);
+    for (rule, no_data) in policy.on_silence(series) {
+        let watch = state.watch(&rule.name);
+        let Some((since, fired_at)) = watch.open().map(|open| (open.since, open.fired_at)) else { continue };
+        let margin = no_data.margin(since, at);
+        if let Some(stepped) = watch.be_heard(rule, at.max(fired_at), margin) {
+            transitions.push(transition(policy, series, rule, stepped, at.max(fired_at), &heard));
+        }
+    }
+    state.heard = Some(Box::new(heard));
+    Some(Hearing { transitions, before, at })
+}
+
+/// What is to be said at `now` of the silence of `series`: the alerts whose deadline has passed fire, each at its
+/// deadline. Said once; the next reading ends it.
+pub fn fall_silent(
+    policy: &Policy,
+    state: &mut SeriesState,
+    series: &SeriesId,
+    now: Timestamp,
+) -> Vec<Transition> {
+    let lag_ms = state.heard.as_ref().and_then(|heard| heard.lag_ms).unwrap_or_default();
+    fire(policy, state, series, later(now, -lag_ms))
+}
+
+/// Fires what is silent at `until`.
+fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Timestamp) -> Vec<Transition> {
+    let Some(heard) = state.heard.take() else { return Vec::new() };
+    let mut transitions = Vec::new();
+    for (rule, no_data) in policy.on_silence(series) {
+        let watch = state.watch(&rule.name);
+        if let (None, Silence::For { since, .. }) =
+            (watch.open(), Silence::at(heard.at, no_data.after, until))
+        {
+            let margin = no_data.margin(heard.at, since);
+            let stepped = watch.fall_silent(rule, series, heard.at, since, margin);
+            transitions.push(transition(policy, series, rule, stepped, since, &heard));
+        }
+    }
+    state.heard = Some(heard);
+    transitions
+}
+
+/// From when on there is something to be said of the silence of `series` if nothing comes; `None` if nothing is, or
+/// all has been said.
+pub fn silent_from(policy: &Policy, state: &SeriesState, series: &SeriesId) -> Option<Timestamp> {
+    let heard = state.heard.as_ref()?;
+    let is_open = |rule: &Rule| {
+        let watch = state.watches.iter().find(|(name, _)| *name == rule.name);
+        watch.is_some_and(|(_, watch)| watch.open().is_some())
+    };
+    let unsaid = policy.on_silence(series).filter(|(rule, _)| !is_open(rule));
+    unsaid.map(|(_, no_data)| deadline(heard.at, no_data.after)).min()
+}
+
+/// Notes in `state`, which is about to be written, when a sweep must come by. `now` is when its newest reading was
+/// judged, if it was not said before; a sweep changes nothing of that.
+pub fn schedule(policy: &Policy, state: &mut SeriesState, series: &SeriesId, now: Timestamp) {
+    if policy.on_silence(series).next().is_none() {
+        state.heard = None;
+        return;
+    }
+    let from = silent_from(policy, state, series);
+    let late = policy.event_time.as_ref().map(|event_time| event_time.late).unwrap_or_default();
+    if let Some(heard) = &mut state.heard {
+        let lag_ms = *heard.lag_ms.get_or_insert(now.ms_since(heard.at).max(0));
+        heard.due = from.map(|from| later(from, lag_ms).earlier_by(late));
+    }
+}
+
+impl SeriesState {
+    /// When a sweep has something to do here, if nothing comes: the time up to which it releases readings that wait
+    /// ([`SeriesState::flush`]), which is its clock less the tolerance for late ones. `None`: not before the next
+    /// reading.
+    pub fn due(&self) -> Option<Timestamp> {
+        let oldest = self.hold.as_ref().and_then(|hold| hold.oldest());
+        let silent = self.heard.as_ref().and_then(|heard| heard.due);
+        oldest.into_iter().chain(silent).min()
+    }
+}
+
+impl Hearing {
+    /// What `rule` finds of the reading.
+    pub(super) fn found(&self, rule: &Rule, no_data: &NoData) -> Found {
+        let finding = match self.before {
+            None => Finding::WarmingUp { seen: 1, needed: 1, score: None },
+            Some(before) => rule.conclude(no_data.margin(before, self.at)),
+        };
+        let is_over = self.transitions.iter().any(|t| t.rule == rule.name && t.step == Step::Resolved);
+        let quiet = Standing::Quiet { anomalous: 0, hold: rule.hold };
+        let standing = if is_over { Standing::Resolved } else { quiet };
+        let number = finding.margin().map(|margin| margin.judged);
+        Found { number, finding, standing, filled: Vec::new(), fallback: false }
+    }
+}
+
+impl Found {
+    /// Of a reading whose arrival says nothing, or said it when it came.
+    pub(super) fn of_no_hearing(rule: &Rule) -> Self {
+        let finding = Finding::Unjudged(Nothing::Silence);
+        let standing = Standing::Quiet { anomalous: 0, hold: rule.hold };
+        Found { number: None, finding, standing, filled: Vec::new(), fallback: false }
+    }
+
+    /// The finding that an alert fired on which no reading fired: a series fell silent.
+    pub fn of_silence(fired: &Transition) -> Self {
+        let finding = Finding::Anomalous(fired.margin, fired.severity);
+        let number = Some(fired.margin.judged);
+        Found { number, finding, standing: Standing::Fired, filled: Vec::new(), fallback: false }
+    }
+}
+
+fn transition(
+    policy: &Policy,
+    series: &SeriesId,
+    rule: &Rule,
+    Stepped { step, alert, margin }: Stepped,
+    at: Timestamp,
+    heard: &Heard,
+) -> Transition {
+    let (_, names) = policy.of(series);
+    Transition {
+        alert: alert.id,
+        number: alert.step_number,
+        step,
+        series: series.clone(),
+        rule: rule.name.clone(),
+        on: judges(names, rule).to_owned(),
+        severity: alert.severity,
+        at,
+        since: alert.since,
+        fired_at: alert.fired_at,
+        margin,
+        peak: alert.peak,
+        peak_at: alert.peak_at,
+        anomalous: alert.anomalous,
+        features: heard.features(names),
+        width: heard.width,
+        model: NO_MODEL.to_owned(),
+        late_ms: None,
+        fallback: false,
+        filled: Vec::new(),
+    }
+}
+
+/// `ms` milliseconds later; the end of time if that lies behind it.
+fn later(time: Timestamp, ms: i64) -> Timestamp {
+    time.as_ms().checked_add(ms).and_then(Timestamp::from_ms).unwrap_or(Timestamp::LAST)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run; `cargo xtask bench detect`:
-//! the detectors ([`detect`]); `cargo xtask bench classify`: judging alone ([`classify`]).
+//! the detectors ([`detect`]); `cargo xtask bench classify`: judging alone ([`classify`]);
+//! `cargo xtask bench rules`: the methods of rules ([`rules`]).
 //!
 //! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime API,
 //! here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs alternate, ahead
@@ -15,6 +16,7 @@ mod endpoint;
 mod event;
 mod function;
 mod python;
+mod rules;
 mod runtime_api;
 mod table;
 
@@ -55,6 +57,8 @@ enum What {
     Detect(detect::Args),
     /// How quick judging is, beside Python.
     Classify(classify::Args),
+    /// How right each method of a rule is.
+    Rules(rules::Args),
 }
 
 /// The series of processor times, whose median is printed.
@@ -65,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         Some(What::Detect(args)) => return detect::run(args),
         Some(What::Classify(args)) => return classify::run(args),
+        Some(What::Rules(args)) => return rules::run(args),
         None => {}
     }
     let place = place()?;

@@ -2,10 +2,12 @@
 //!
 //! `bench-detect run DETECTOR DATA RESULTS` reads every CSV file (`timestamp,value`) under a folder and
 //! writes what the detector says of each row, for a judge: `timestamp,value,anomaly_score`. A detector sees a
-//! row, answers, and only then sees the next one. `bench-detect speed` prints readings a second and bytes of
+//! row, answers, and only then sees the next one. `bench-detect rules SCORES DATA RESULTS` does the same for the
+//! rules on a detector's scores, a folder each ([`rules`]). `bench-detect speed` prints readings a second and bytes of
 //! state, as JSON.
 
 mod rivals;
+mod rules;
 mod speed;
 
 use std::fs;
@@ -20,8 +22,12 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", rival, data, results] => run(rival, Path::new(data), Path::new(results)),
+        ["rules", what, data, results] => {
+            let told = rules::run(what, Path::new(data), Path::new(results))?;
+            Ok(writeln!(std::io::stdout(), "{}", told.join("\n"))?)
+        }
         ["speed"] => Ok(writeln!(std::io::stdout(), "{}", speed::measure()?)?),
-        _ => bail!("usage: bench-detect run DETECTOR DATA RESULTS | bench-detect speed"),
+        _ => bail!("usage: bench-detect run|rules DETECTOR DATA RESULTS | bench-detect speed"),
     }
 }
 

@@ -39,13 +39,15 @@ const RIVALS: [(&str, &str); 5] = [
 /// How often the same alerts are moved in time, to tell luck.
 const CHANCE_RUNS: &str = "20";
 
+/// What is said where there is nothing to judge by.
+pub(super) const ABSENT: &str =
+    "the labelled series are not there: no folder above has shared/nab; --nab tells where they are";
+
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let program = build::detect()?;
     match args.nab.clone().or_else(beside) {
-        None => say(
-            "the labelled series are not there: no folder above has shared/nab; --nab tells where they are",
-        ),
+        None => say(ABSENT),
         Some(nab) => how_right(&program, &nab, args.only.as_deref())?,
     }
     if args.only.is_none() {
@@ -85,19 +87,32 @@ fn how_right(program: &Path, nab: &Path, only: Option<&str>) -> Result<()> {
 
 /// The judge's report on a rival, and its figures.
 fn judged(program: &Path, nab: &Path, place: &Path, rival: &str) -> Result<(String, Value)> {
-    let (results, json) = (place.join(rival), place.join(format!("{rival}.json")));
-    if results.exists() {
-        std::fs::remove_dir_all(&results).with_context(|| results.display().to_string())?;
-    }
+    let results = place.join(rival);
+    emptied(&results)?;
     output(Command::new(program).args(["run", rival]).arg(nab.join("data")).arg(&results))?;
+    judge(nab, &results, &["--chance", CHANCE_RUNS])
+}
+
+/// Removes the folder of an earlier run, if there is one.
+pub(super) fn emptied(results: &Path) -> Result<()> {
+    match results.exists() {
+        true => std::fs::remove_dir_all(results).with_context(|| results.display().to_string()),
+        false => Ok(()),
+    }
+}
+
+/// The judge's report on a folder of results, and its figures.
+pub(super) fn judge(nab: &Path, results: &Path, more: &[&str]) -> Result<(String, Value)> {
+    let json = results.with_extension("json");
     let mut judge = Command::new("python3");
-    judge.arg(nab.join("judge.py")).arg(&results).arg("--json").arg(&json).args(["--chance", CHANCE_RUNS]);
+    judge.arg(nab.join("judge.py")).arg(results).arg("--json").arg(&json).args(more);
     for (option, file) in [("--labels", "windows.json"), ("--points", "points.json"), ("--data", "data")] {
         judge.arg(option).arg(nab.join(file));
     }
     let report = output(&mut judge)?;
-    // Python writes what is no number as NaN, which is no JSON.
-    let figures = std::fs::read_to_string(&json)?.replace("NaN", "null");
+    // Python writes what is no number as NaN, and what is no finite one as Infinity: neither is JSON.
+    let figures = std::fs::read_to_string(&json)?;
+    let figures = ["NaN", "-Infinity", "Infinity"].iter().fold(figures, |json, no| json.replace(no, "null"));
     Ok((report, serde_json::from_str(&figures)?))
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anomaly_core::classify::SeriesState;
-use anomaly_core::config::EventTime;
+use anomaly_core::classify::{Policy, SeriesState, classify, silence};
+use anomaly_core::config::{Config, EventTime, Method, NoData, Rule};
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::fault::Fault;
@@ -152,7 +152,8 @@ async fn what_is_due_is_found(tables: &impl AllTables) -> Result<(), Fault> {
     assert_eq!(tables.states().save(&calm, &judged, None, &[], at(1)).await?, Saved::Written);
     let names: Vec<SeriesId> = (0..SERIES).map(|i| name(&format!("s{i}"))).collect();
     for (i, series) in (0..).zip(&names) {
-        let saved = tables.states().save(series, &waiting(series, i), None, &[], at(1)).await?;
+        let state = if i % 2 == 0 { waiting(series, i) } else { quiet(series, i) };
+        let saved = tables.states().save(series, &state, None, &[], at(1)).await?;
         assert_eq!(saved, Saved::Written);
     }
     let until = at(SERIES * 1000 + DUE_LATE_MS);
@@ -166,12 +167,28 @@ async fn what_is_due_is_found(tables: &impl AllTables) -> Result<(), Fault> {
             let Some(Some(stored)) = read.into_iter().next() else { panic!("{series} was written") };
             let mut state = stored.state;
             state.flush(&series, Timestamp::LAST);
+            silence::fall_silent(&on_silence(), &mut state, &series, Timestamp::LAST);
+            silence::schedule(&on_silence(), &mut state, &series, Timestamp::LAST);
             let saved = tables.states().save(&series, &state, Some(stored.revision), &[], at(2)).await?;
             assert_eq!(saved, Saved::Written);
         }
     }
     assert_eq!(tables.states().due(until, LIMIT).await?, [], "nothing waits any more");
     Ok(())
+}
+
+/// A state that is silent from second `second` on.
+fn quiet(series: &SeriesId, second: u32) -> SeriesState {
+    let (mut state, heard) = (SeriesState::default(), scored(series, second - 1, 1.0));
+    classify(&on_silence(), &mut state, &heard, "m");
+    silence::schedule(&on_silence(), &mut state, series, heard.reading.position.arrived);
+    state
+}
+
+/// A second without a reading is a silence.
+fn on_silence() -> Policy {
+    let method = Method::NoData(NoData { after: Duration::from_secs(1) });
+    Policy::new(&Config { rules: vec![Rule { method, ..Rule::default() }], ..Config::default() }, &[])
 }
 
 /// A state in which the reading of second `second` waits.

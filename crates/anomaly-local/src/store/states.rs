@@ -2,7 +2,6 @@
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
-use anomaly_core::event_time::Hold;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::fault::Fault;
@@ -16,7 +15,7 @@ use super::{End, Store, outbox};
 /// state's bytes.
 pub(super) const STATES: TableDefinition<'_, &str, (u64, Option<i64>, &[u8])> =
     TableDefinition::new("states");
-/// The series in which readings wait, by the time of the oldest.
+/// The series in which a sweep has something to do, by when.
 const HELD: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("held");
 
 pub(super) fn make(transaction: &WriteTransaction) -> Result<(), Trouble> {
@@ -64,7 +63,7 @@ impl States for Store {
 
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
         self.read(
-            || "find series in which readings wait".to_owned(),
+            || "find series that fell silent".to_owned(),
             |transaction| {
                 let table = transaction.open_table(HELD)?;
                 let due = table.range(..(until.as_ms().saturating_add(1), ""))?.take(limit);
@@ -85,18 +84,18 @@ fn put(
     state: &SeriesState,
     revision: u64,
 ) -> Result<(), Trouble> {
-    let oldest = state.hold().and_then(Hold::oldest).map(Timestamp::as_ms);
+    let due = state.due().map(Timestamp::as_ms);
     let bytes = state.encode();
     let mut states = transaction.open_table(STATES)?;
-    let before = states.insert(series.as_str(), (revision, oldest, bytes.as_slice()))?;
+    let before = states.insert(series.as_str(), (revision, due, bytes.as_slice()))?;
     let before = before.and_then(|row| row.value().1);
-    if before != oldest {
+    if before != due {
         let mut held = transaction.open_table(HELD)?;
         if let Some(before) = before {
             held.remove((before, series.as_str()))?;
         }
-        if let Some(oldest) = oldest {
-            held.insert((oldest, series.as_str()), ())?;
+        if let Some(due) = due {
+            held.insert((due, series.as_str()), ())?;
         }
     }
     Ok(())

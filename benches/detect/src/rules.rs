@@ -101,7 +101,11 @@ fn scored(number: u32, row: &Row) -> Result<Scored> {
 fn read(file: &Path, what: &str) -> Result<Vec<Row>> {
     let mut detector: Option<Box<dyn Detector>> = match what {
         "streaming" => Some(Box::new(Streaming::new(StreamingOptions::default())?)),
-        "embedded" => Some(Box::new(Forest::new(ForestOptions::default())?)),
+        "embedded" => {
+            // As `anomaly detect` makes it.
+            let shingle = Config::default().model.shingle() as usize;
+            Some(Box::new(Forest::new(ForestOptions { shingle, ..ForestOptions::default() })?))
+        }
         "value" => None,
         _ => bail!("no scores {what:?}: streaming, embedded or value"),
     };

@@ -100,7 +100,7 @@ impl Watcher for Terminal {
     }
 
     fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
-        if self.form == Form::Explained {
+        if self.form == Form::Explained || transition.held.is_some() {
             return Ok(());
         }
         let block = self.block(transition);
@@ -126,10 +126,10 @@ impl Watcher for Terminal {
 fn style(transition: &Transition) -> Style {
     let style = Style::new().bold();
     match (transition.step, transition.severity) {
-        (Step::Resolved, _) => style.green(),
-        (Step::Fired, Severity::Critical) => style.red(),
-        (Step::Fired, Severity::Warning) => style.yellow(),
-        (Step::Fired, Severity::Info) => style.cyan(),
+        (Step::Resolved | Step::Acknowledged, _) => style.green(),
+        (_, Severity::Critical) => style.red(),
+        (_, Severity::Warning) => style.yellow(),
+        (_, Severity::Info) => style.cyan(),
     }
 }
 
@@ -148,6 +148,10 @@ fn lines(summary: &Summary, took: Duration) -> Vec<String> {
         "{} of {series} series, {alerts}, {rejected}, {seconds:.1} s",
         count(*readings, "reading")
     )];
+    if summary.held > 0 {
+        let steps = count(summary.held, "step");
+        lines.push(format!("  {steps} of alerts held back: quiet times, calendars"));
+    }
     for (reason, rejects) in &summary.rejects {
         lines.push(format!("  {} {reason}, first {}", rejects.count, rejects.first));
     }

@@ -1,17 +1,22 @@
 //! An alert's life: from the reading that fires it to the one that resolves it.
 
+mod held;
 mod id;
+mod life;
+mod shadow;
 mod watch;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use held::Held;
 pub use id::AlertId;
-pub(crate) use watch::{Extra, Stepped};
+pub(crate) use life::Life;
+pub(crate) use watch::{Asked, Extra, Stepped};
 pub use watch::{Standing, Watch};
 
-use crate::config::Severity;
+use crate::config::{Flapping, Severity};
 use crate::reading::{Filling, Gap, SeriesId};
 use crate::rule::{Basis, Margin};
 use crate::time::Timestamp;
@@ -24,6 +29,14 @@ pub enum Step {
     Fired,
     /// It is over.
     Resolved,
+    /// It reached a higher severity.
+    Escalated,
+    /// It goes on, and is told again: as a reminder, or because what held it before does so no more.
+    Repeated,
+    /// It began, as it did so often lately that it is held open until it has been calm for long.
+    Flapping,
+    /// Somebody has seen it: no reminders, unless it gets worse.
+    Acknowledged,
 }
 
 impl Step {
@@ -32,7 +45,16 @@ impl Step {
         match self {
             Step::Fired => "fired",
             Step::Resolved => "resolved",
+            Step::Escalated => "escalated",
+            Step::Repeated => "repeated",
+            Step::Flapping => "flapping",
+            Step::Acknowledged => "acknowledged",
         }
+    }
+
+    /// Whether it is the first of an alert.
+    pub fn is_first(self) -> bool {
+        matches!(self, Step::Fired | Step::Flapping)
     }
 }
 
@@ -104,6 +126,18 @@ pub struct Transition {
     /// The features that the reading's record did not give; the first [`crate::classify::FEATURES_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<FilledIn>,
+    /// Why nobody is told of this step; absent where people are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// Of [`Step::Flapping`]: how often it fired, and within what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flapping: Option<Flapping>,
+    /// Of [`Step::Resolved`]: whether the rule took a new level as normal meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_new_normal: bool,
+    /// Of [`Step::Acknowledged`]: who did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A feature that a record did not give, by name.
@@ -148,5 +182,10 @@ impl Transition {
     /// How long the alert has lasted, from the first anomalous reading to this step, in milliseconds.
     pub fn lasted_ms(&self) -> i64 {
         self.at.ms_since(self.since)
+    }
+
+    /// Whether it tells people that something is wrong: not that it is over or was seen, and not one that is held.
+    pub fn is_alarm(&self) -> bool {
+        self.held.is_none() && !matches!(self.step, Step::Resolved | Step::Acknowledged)
     }
 }

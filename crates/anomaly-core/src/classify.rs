@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Extra, Feature, FilledIn, Standing, Stepped, Transition, Watch};
+use crate::alert::{Asked, Extra, Feature, FilledIn, Life, Standing, Step, Stepped, Transition, Watch};
 use crate::calibration::Calibration;
-use crate::config::{Config, EventTime, ModelKind, On, Rule, STREAMING};
+use crate::config::{Calendar, Config, Effect, EventTime, ModelKind, On, Rule, STREAMING};
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
 use crate::models::Models;
@@ -53,6 +53,7 @@ pub struct Policy {
     judges_silence: bool,
     /// The rules for scores by the streaming detector where it stands in for an endpoint.
     fallback: Option<Vec<Rule>>,
+    calendars: Vec<Calendar>,
 }
 
 impl Policy {
@@ -74,12 +75,25 @@ impl Policy {
             streaming: config.model.is_streaming(),
             judges_silence: config.judges_silence(),
             fallback: config.model.fallback.map(|_| config.rules.iter().map(Rule::for_fallback).collect()),
+            calendars: config.calendars.clone(),
         }
     }
 
     /// Whether the streaming detector learns the readings of `series`: shares of rejects have a rule and no model.
     pub fn has_detector(&self, series: &SeriesId) -> bool {
         self.streaming && !series.is_of_rejects()
+    }
+
+    /// Whether no detector is to learn the reading of `series` at `at`, nor to score it: a calendar excludes it for
+    /// all rules.
+    pub fn excludes(&self, series: &SeriesId, at: Timestamp) -> bool {
+        let mut of_all = self.calendars.iter().filter(|c| c.effect == Effect::Exclude && c.rule.is_none());
+        of_all.any(|calendar| calendar.covers(series, at))
+    }
+
+    /// The calendars that are for a reading of `series` at `at`.
+    fn calendars(&self, series: &SeriesId, at: Timestamp) -> Vec<&Calendar> {
+        self.calendars.iter().filter(|calendar| calendar.covers(series, at)).collect()
     }
 
     /// Whether scores by `model` are those of a detector that stands in for an endpoint.
@@ -214,10 +228,9 @@ pub struct Found {
 }
 
 impl Found {
-    fn of_other_series(rule: &Rule) -> Self {
-        let finding = Finding::Unjudged(Nothing::OtherSeries);
-        let standing = Standing::Quiet { anomalous: 0, hold: rule.hold };
-        Found { number: None, finding, standing, filled: Vec::new(), fallback: false }
+    /// Of a reading that the rule has nothing to do with.
+    fn nothing(why: Nothing, standing: Standing) -> Self {
+        Found { number: None, finding: Finding::Unjudged(why), standing, filled: Vec::new(), fallback: false }
     }
 }
 
@@ -273,9 +286,20 @@ fn judge_heard(
     if scored.score.is_some() {
         state.turn_to(model, rules);
     }
+    let calendars = policy.calendars(&reading.series, reading.at);
     for rule in rules {
         if !rule.is_for(reading.series.as_str()) {
-            judgement.findings.push(Found::of_other_series(rule));
+            let standing = Standing::Idle { hold: rule.hold };
+            judgement.findings.push(Found::nothing(Nothing::OtherSeries, standing));
+            continue;
+        }
+        let calendar = |effect: Effect| {
+            let mut of_rule = calendars.iter().filter(|calendar| calendar.is_for_rule(&rule.name));
+            of_rule.find(|calendar| calendar.effect == effect).map(|calendar| calendar.name.as_str())
+        };
+        if calendar(Effect::Exclude).is_some() {
+            let standing = state.watch(&rule.name).standing(rule, None);
+            judgement.findings.push(Found::nothing(Nothing::Excluded, standing));
             continue;
         }
         if let Some(no_data) = rule.no_data() {
@@ -287,12 +311,13 @@ fn judge_heard(
         let number = number(names, &rule.on, scored);
         let watch = state.watch(&rule.name);
         let calibration = policy.calibration(rule, model);
-        let (finding, stepped) = watch.observe(rule, &reading.series, reading.at, number, calibration);
+        let asked = Asked { rule, series: &reading.series, at: reading.at, calendar: calendar(Effect::Hold) };
+        let (finding, stepped) = watch.observe(asked, number, calibration);
         let filled = match reading.filled.is_empty() {
             true => Vec::new(),
             false => filled_in(names, reading, |index| rests_on(names, &rule.on, index)),
         };
-        let standing = watch.standing(rule, stepped.as_ref().map(|stepped| stepped.step));
+        let standing = watch.standing(rule, stepped.as_ref());
         let fallback = policy.is_fallback(model) && rule.is_on_score();
         judgement.findings.push(Found { number, finding, standing, filled, fallback });
         if let Some(stepped) = stepped {
@@ -337,7 +362,7 @@ fn transition(
     state: &SeriesState,
     rule: &Rule,
     scored: &Scored,
-    Stepped { step, alert, margin }: Stepped,
+    Stepped { step, alert, margin, held, flapping, is_new_normal }: Stepped,
     model: &str,
 ) -> Transition {
     let reading = &scored.reading;
@@ -362,6 +387,10 @@ fn transition(
         late_ms: None,
         fallback: false,
         filled: filled_in(names, reading, |_| true).into_iter().take(FEATURES_KEPT).collect(),
+        held,
+        flapping,
+        is_new_normal,
+        by: None,
     }
 }
 
@@ -390,9 +419,11 @@ const NOTE_VERSION: u8 = 6;
 const EXTRAS_VERSION: u8 = 7;
 /// The version of the encoded state with all that and what the streaming detector remembers.
 const DETECTOR_VERSION: u8 = 8;
-/// The version of the encoded state with all that and, before the detector, when the series was heard; the newest this
-/// code reads.
-const STATE_VERSION: u8 = 9;
+/// The version of the encoded state with all that and, before the detector, when the series was heard.
+const HEARD_VERSION: u8 = 9;
+/// The version of the encoded state with all that and what alerts' lives take, after when the series was heard, if it
+/// was; the newest this code reads.
+const STATE_VERSION: u8 = 10;
 
 impl SeriesState {
     /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
@@ -478,17 +509,26 @@ impl SeriesState {
         // Postcard into memory fails only for sequences of unknown length, of which the state has none.
         let plain = |version| postcard::to_extend(self, vec![version]).unwrap_or_default();
         match (&self.hold, self.seen.last_write.as_slice()) {
-            (hold, write) if self.has_extras() || !self.detector.is_empty() || self.heard.is_some() => {
-                let version = match (&self.heard, self.detector.is_empty()) {
-                    (Some(_), _) => STATE_VERSION,
-                    (None, false) => DETECTOR_VERSION,
-                    (None, true) => EXTRAS_VERSION,
+            (hold, write)
+                if self.has_extras()
+                    || !self.detector.is_empty()
+                    || self.heard.is_some()
+                    || self.has_lives() =>
+            {
+                let version = match (self.has_lives(), &self.heard, self.detector.is_empty()) {
+                    (true, ..) => STATE_VERSION,
+                    (false, Some(_), _) => HEARD_VERSION,
+                    (false, None, false) => DETECTOR_VERSION,
+                    (false, None, true) => EXTRAS_VERSION,
                 };
                 let rest = (write, hold, &self.last, &self.models, &self.seen.noted_in);
                 let bytes = postcard::to_extend(&rest, plain(version)).unwrap_or_default();
                 let mut bytes =
                     postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default();
-                if let Some(heard) = &self.heard {
+                if version == STATE_VERSION {
+                    let lives = (&self.heard, self.lives());
+                    bytes = postcard::to_extend(&lives, bytes).unwrap_or_default();
+                } else if let Some(heard) = &self.heard {
                     bytes = postcard::to_extend(heard, bytes).unwrap_or_default();
                 }
                 bytes.extend(&self.detector);
@@ -561,9 +601,13 @@ impl SeriesState {
                     state.models.set_kept(kept)?;
                     rest = behind;
                 }
-                if version >= STATE_VERSION {
+                if version == HEARD_VERSION {
                     let (heard, behind) = postcard::take_from_bytes(rest).ok()?;
                     (state.heard, rest) = (Some(heard), behind);
+                } else if version == STATE_VERSION {
+                    let ((heard, lives), behind) = postcard::take_from_bytes(rest).ok()?;
+                    state.set_lives(lives)?;
+                    (state.heard, rest) = (heard, behind);
                 }
                 if version >= DETECTOR_VERSION {
                     state.detector = std::mem::take(&mut rest).to_vec();
@@ -587,6 +631,30 @@ impl SeriesState {
         let fits = extras.len() == self.watches.len();
         self.watches.iter_mut().zip(extras).for_each(|((_, watch), extra)| watch.set_extra(extra));
         fits.then_some(())
+    }
+
+    fn has_lives(&self) -> bool {
+        self.watches.iter().any(|(_, watch)| watch.life().is_some())
+    }
+
+    /// One for each watch, in order.
+    fn lives(&self) -> Vec<Option<&Life>> {
+        self.watches.iter().map(|(_, watch)| watch.life()).collect()
+    }
+
+    fn set_lives(&mut self, lives: Vec<Option<Box<Life>>>) -> Option<()> {
+        let fits = lives.len() == self.watches.len();
+        self.watches.iter_mut().zip(lives).for_each(|((_, watch), life)| watch.set_life(life));
+        fits.then_some(())
+    }
+
+    /// Somebody, `by` name, has seen the alert of which `last` is the last step known, at `at`: people are not
+    /// reminded of it any more, unless it gets worse. Gives back that step; `None` if the alert is not open.
+    pub fn acknowledge(&mut self, last: &Transition, by: &str, at: Timestamp) -> Option<Transition> {
+        let (_, watch) = self.watches.iter_mut().find(|(rule, _)| *rule == last.rule)?;
+        let number = watch.acknowledge(&last.alert)?;
+        let (step, by, held) = (Step::Acknowledged, Some(by.to_owned()), None);
+        Some(Transition { number, step, at, by, held, ..last.clone() })
     }
 
     /// Fills in what of `reading` takes the series' previous value, before it is scored.

@@ -4,12 +4,14 @@
 //! ([`Config::from_json`]); both report every problem at once. Each section has a file, with its keys, its
 //! defaults and its checks.
 
+mod calendar;
 mod duration;
 mod event_time;
 mod formats;
 mod hours;
 mod input;
 mod keys;
+mod lifecycle;
 mod m_of_n;
 mod method;
 mod model;
@@ -23,10 +25,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use calendar::{Calendar, Dates, Effect, Weekly, Zone};
 pub use event_time::{EventTime, Untimely};
 pub use formats::{Compression, Encoding, Fill, Format};
 pub use hours::Hours;
 pub use input::{Input, Origin};
+pub use lifecycle::{Flapping, Learn, Quiet, Span};
 pub use m_of_n::MOfN;
 pub use method::{
     ChangePoint, Engine, Evt, HISTORY_MAX, Ignore, Martingale, Missing, Mode, NoData, Quantile, RateOfChange,
@@ -49,6 +53,9 @@ pub struct Config {
     /// What is an alert; one default rule if none is given.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
+    /// When alerts are not told, or readings not judged.
+    #[serde(rename = "calendar", skip_serializing_if = "Vec::is_empty")]
+    pub calendars: Vec<Calendar>,
     /// Where records come from on AWS.
     pub source: Source,
     /// When rejected records are an alert.
@@ -184,6 +191,11 @@ impl Config {
             if self.rules[..index].iter().any(|other| other.name == rule.name) {
                 problems.push(format!("rule[{index}].name: {:?} is taken by a rule above", rule.name));
             }
+        }
+        let rules: Vec<&str> =
+            self.rules.iter().map(|rule| rule.name.as_str()).chain([Rejects::RULE]).collect();
+        for (index, calendar) in self.calendars.iter().enumerate() {
+            calendar.problems(index, &rules, &mut problems);
         }
         self.calibration_problems(&mut problems);
         self.memory_problems(&mut problems);

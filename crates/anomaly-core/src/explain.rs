@@ -270,18 +270,18 @@ mod tests {
             &[1.0, 2.0, 1.0, 2.0, 9.0, 9.0, 9.0],
             4,
             expect![[r#"
-            change on cpu: warning: martingale 0.08294 against 0.07713 (2 where 1.333 is usual)
-              excess 1.028; normal below a martingale of 0.07713
-              an alert fires
-            change on cpu: normal: martingale 250704 against 0.07713 (9 where 1.667 is usual)
-              excess 1; the change was told before, and is told once in a history
-              the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30
-            change on cpu: normal: martingale 352539 against 0.07713 (9 where 4 is usual)
-              excess 1; the change was told before, and is told once in a history
-              the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30
-            change on cpu: critical: martingale 197401 against 0.07713 (9 where 6.667 is usual)
-              excess 6.759; normal below a martingale of 0.07713
-              the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30"#]],
+                change on cpu: warning: martingale 0.08294 against 0.07713 (2 where 1.333 is usual)
+                  excess 1.028; normal below a martingale of 0.07713
+                  an alert fires
+                change on cpu: normal: martingale 250704 against 0.07713 (9 where 1.667 is usual)
+                  excess 1; the change was told before, and is told once in a history
+                  the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30
+                change on cpu: normal: martingale 352539 against 0.07713 (9 where 4 is usual)
+                  excess 1; the change was told before, and is told once in a history
+                  the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30
+                change on cpu: critical: martingale 197401 against 0.07713 (9 where 6.667 is usual)
+                  excess 6.759; normal below a martingale of 0.07713
+                  the alert is worse than it was"#]],
         );
         let quiet = r#"{"name":"quiet","method":{"kind":"no-data","after":"1s"},"for":"1 of 1"}"#;
         check(
@@ -329,7 +329,7 @@ mod tests {
             {"row":1,"series":"web","time":"1970-01-01T00:00:00Z","rule":"spike","on":"cpu","value":1.0,"score":0.5,"state":"warming-up","anomalous":false,"because":"warming up 1/3","alert":"no alert, which takes 1 of 1"}
             {"row":2,"series":"web","time":"1970-01-01T00:00:01Z","rule":"spike","on":"cpu","value":2.0,"score":0.15865526383236372,"state":"warming-up","anomalous":false,"because":"warming up 2/3","alert":"no alert, which takes 1 of 1"}
             {"row":3,"series":"web","time":"1970-01-01T00:00:02Z","rule":"spike","on":"cpu","value":3.0,"score":0.011390874461660316,"state":"anomalous","anomalous":true,"severity":"warning","threshold":0.050000000000000044,"excess":1.493772580902885,"because":"warning: p-value 0.01139 against 0.05 (3 where 1.5 is usual)","alert":"an alert fires"}
-            {"row":4,"series":"web","time":"1970-01-01T00:00:03Z","rule":"spike","on":"cpu","value":90.0,"score":1e-8,"state":"anomalous","anomalous":true,"severity":"critical","threshold":0.050000000000000044,"excess":6.1489742947219295,"because":"critical: p-value 1.000e-8 against 0.05 (90 where 2 is usual)","alert":"the alert goes on: 0 of the last 30 calm, and its end takes 30 of 30"}"#]].assert_eq(&say(spike, &[1.0, 2.0, 3.0, 90.0], 4, |e| e.to_json()));
+            {"row":4,"series":"web","time":"1970-01-01T00:00:03Z","rule":"spike","on":"cpu","value":90.0,"score":1e-8,"state":"anomalous","anomalous":true,"severity":"critical","threshold":0.050000000000000044,"excess":6.1489742947219295,"because":"critical: p-value 1.000e-8 against 0.05 (90 where 2 is usual)","alert":"the alert is worse than it was"}"#]].assert_eq(&say(spike, &[1.0, 2.0, 3.0, 90.0], 4, |e| e.to_json()));
         let score = r#"{"method":{"kind":"static","threshold":1.0}}"#;
         expect![[r#"{"row":1,"series":"web","time":"1970-01-01T00:00:00Z","rule":"too-strange","on":"score","value":0.5,"score":0.5,"state":"normal","anomalous":false,"threshold":1.0,"excess":0.5,"because":"normal: 0.5 against 1 (fixed)","alert":"no alert, which takes 3 of 4"}"#]].assert_eq(&say(score, &[1.0], 1, |e| e.to_json()));
         let other = r#"{"method":{"kind":"static","threshold":1.0},"series":"db-*"}"#;

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use crate::alert::{Feature, Step, Transition};
+use crate::config::Flapping;
 use crate::rule::short;
 use crate::sparkline::sparkline;
 use crate::time::human_duration;
@@ -74,21 +75,31 @@ pub fn subject(transition: &Transition) -> String {
     let silent_for = transition.margin.silent_for();
     let more = match transition.step {
         _ if !transition.is_of_silence() => String::new(),
-        Step::Fired => format!(", no data for {silent_for}"),
         Step::Resolved => format!(", data again after {silent_for}"),
+        _ => format!(", no data for {silent_for}"),
     };
     fit_ascii(&(head(transition) + &more), SUBJECT_CHARS_MAX)
 }
 
 /// How bad, whose, and by which rule.
 fn head(transition: &Transition) -> String {
-    let mark = match transition.step {
-        Step::Fired => transition.severity.as_str().to_ascii_uppercase(),
-        Step::Resolved => "RESOLVED".to_owned(),
-    };
+    let mark = mark(transition);
     let late = if transition.late_ms.is_some() { " LATE" } else { "" };
     let text = format!("[{mark}{late}] {}: {}", transition.series, transition.rule);
     fit_ascii(&text, SUBJECT_CHARS_MAX)
+}
+
+/// How bad it is, or that it is not any more: the first word of every message.
+fn mark(transition: &Transition) -> String {
+    let severity = transition.severity.as_str().to_ascii_uppercase();
+    match transition.step {
+        Step::Fired => severity,
+        Step::Resolved => "RESOLVED".to_owned(),
+        Step::Escalated => format!("WORSE, {severity}"),
+        Step::Repeated => format!("STILL {severity}"),
+        Step::Flapping => format!("FLAPPING, {severity}"),
+        Step::Acknowledged => "ACKNOWLEDGED".to_owned(),
+    }
 }
 
 /// The SMS: one part, plain ASCII.
@@ -96,9 +107,10 @@ pub fn sms(transition: &Transition) -> String {
     let Transition { alert, at, on, margin, .. } = transition;
     let on: String = on.chars().take(24).collect();
     let what = match transition.step {
-        Step::Fired if transition.is_of_silence() => margin.brief(),
-        Step::Fired => format!("{on} {}", margin.brief()),
+        Step::Acknowledged => format!("by {}", acknowledged_by(transition)),
         Step::Resolved if transition.is_of_silence() => format!("after {}", margin.silent_for()),
+        _ if transition.is_of_silence() => margin.brief(),
+        Step::Fired | Step::Escalated | Step::Repeated | Step::Flapping => format!("{on} {}", margin.brief()),
         Step::Resolved => format!("after {}", human_duration(transition.lasted_ms())),
     };
     let tail = format!(", {what}, {at} {alert}");
@@ -109,22 +121,18 @@ pub fn sms(transition: &Transition) -> String {
 
 /// The text for e-mail and terminal: what, how far, since when, the last readings, and the alert's name.
 pub fn text(transition: &Transition) -> String {
-    let Transition { series, rule, on, severity, at, margin, peak, peak_at, .. } = transition;
-    let mut lines = match transition.step {
-        step if transition.is_of_silence() => {
-            let mark = match step {
-                Step::Fired => severity.as_str().to_ascii_uppercase(),
-                Step::Resolved => "RESOLVED".to_owned(),
-            };
-            vec![format!("{mark} {series}: {rule} at {at}"), silence(transition)]
-        }
-        Step::Fired => vec![
-            format!("{} {series}: {rule} at {at}", severity.as_str().to_ascii_uppercase()),
-            format!("  {on} {margin}"),
+    let Transition { series, rule, on, at, margin, peak, peak_at, .. } = transition;
+    let mut lines = vec![format!("{} {series}: {rule} at {at}", mark(transition))];
+    lines.extend(match transition.step {
+        Step::Acknowledged => vec![
+            format!("  by {}; no reminders unless it gets worse", acknowledged_by(transition)),
             format!("  since {}", transition.since),
         ],
+        _ if transition.is_of_silence() => vec![silence(transition)],
+        Step::Fired | Step::Escalated | Step::Repeated | Step::Flapping => {
+            vec![format!("  {on} {margin}"), format!("  since {}", transition.since)]
+        }
         Step::Resolved => vec![
-            format!("RESOLVED {series}: {rule} at {at}"),
             format!(
                 "  lasted {}, {} anomalous readings",
                 human_duration(transition.lasted_ms()),
@@ -132,7 +140,13 @@ pub fn text(transition: &Transition) -> String {
             ),
             format!("  peak {on} {} at {peak_at}", peak.against()),
         ],
-    };
+    });
+    lines.extend(transition.flapping.map(|Flapping { times, within }| {
+        format!("  fired {times} times within {within}; it is held open until it is calm for as long")
+    }));
+    if transition.is_new_normal {
+        lines.push("  the new level is taken as normal from here on".to_owned());
+    }
     lines.extend(transition.late_ms.map(late));
     if transition.fallback {
         lines.push("  scored by the streaming detector, as the endpoint gave no score".to_owned());
@@ -147,12 +161,17 @@ pub fn text(transition: &Transition) -> String {
 fn silence(transition: &Transition) -> String {
     let Transition { series, since, margin, .. } = transition;
     let mut line = format!("  no data from {series} for {} (last seen {since})", margin.silent_for());
-    match transition.step {
-        Step::Fired if !transition.features.is_empty() => line += "; its last reading was",
-        Step::Resolved if !transition.features.is_empty() => line += "; and now",
-        _ => {}
-    }
+    line += match transition.step {
+        _ if transition.features.is_empty() => "",
+        Step::Resolved => "; and now",
+        _ => "; its last reading was",
+    };
     line
+}
+
+fn acknowledged_by(transition: &Transition) -> String {
+    let by = transition.by.as_deref().unwrap_or("somebody");
+    by.chars().take(40).collect()
 }
 
 fn late(late_ms: i64) -> String {
@@ -257,7 +276,7 @@ mod tests {
         expect![[r#"
             RESOLVED webserver: slow at 2026-11-18T11:08:09Z
               lasted 1 min 21 s, 52 anomalous readings
-              peak latency_ms 21 against 10 at 2026-11-18T11:06:50Z
+              peak latency_ms 21 against 10 at 2026-11-18T11:06:48Z
               latency_ms    6  ▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█▁▅█
               cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               c           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁

@@ -56,6 +56,8 @@ pub enum Nothing {
     Absent,
     /// The rule is for other series.
     OtherSeries,
+    /// A calendar excludes its time.
+    Excluded,
     /// A rate wants time to pass, and this reading is no later than the one before.
     NoTimePassed,
     /// The rule judges the silence before a reading, and this one came late, or was heard when it came.
@@ -69,6 +71,7 @@ impl fmt::Display for Nothing {
         f.write_str(match self {
             Nothing::Absent => "there is no number",
             Nothing::OtherSeries => "the rule is for other series",
+            Nothing::Excluded => "a calendar excludes its time",
             Nothing::NoTimePassed => "no time has passed since the reading before",
             Nothing::Silence => "the silence before it was judged when it came, or it came late",
             Nothing::EngineBlind => {

@@ -56,7 +56,7 @@ pub trait Watcher {
     fn opened(&mut self, source: &Source, rows: &Rows);
     /// A row was worked through.
     fn read(&mut self, rows: &Rows);
-    /// An alert fired or resolved.
+    /// An alert took a step; one that is held too ([`Transition::held`]).
     ///
     /// # Errors
     /// A broken pipe ends the run in good order, any other error at once.
@@ -83,6 +83,8 @@ pub struct Summary {
     pub fired: u64,
     /// Alerts that resolved.
     pub resolved: u64,
+    /// Steps of alerts that nobody is told of.
+    pub held: u64,
     /// Alerts that are firing still.
     pub firing: usize,
     /// Rows that were rejected, by reason.

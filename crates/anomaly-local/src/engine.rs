@@ -268,7 +268,7 @@ impl Series {
         let released = self.state.end_hold(&reading.series).into_iter();
         let mut ready: Vec<Ready> = released.map(|one| self.release(scoring, policy, one)).collect();
         let mut scored = self.arrive(scoring, reading)?;
-        self.score(scoring, &mut scored)?;
+        self.score(scoring, policy, &mut scored)?;
         let (at, position) = (scored.reading.at, scored.reading.position.clone());
         *unordered += u64::from(at < self.last_at);
         self.last_at = at;
@@ -306,7 +306,7 @@ impl Series {
         Released { mut scored, model }: Released,
     ) -> Ready {
         let position = scored.reading.position.clone();
-        if let Err(reject) = self.score(scoring, &mut scored) {
+        if let Err(reject) = self.score(scoring, policy, &mut scored) {
             return Ready { outcome: Err(Box::new(rejected(reject, &scored))), position };
         }
         self.last_at = scored.reading.at;
@@ -329,8 +329,9 @@ impl Series {
     }
 
     /// Scores a reading whose time has come by what learns, which must see the readings in order; gaps are filled in,
-    /// and the series has learned from it then. The score of a frozen model is there already.
-    fn score(&mut self, scoring: &Scoring, scored: &mut Scored) -> Result<(), Reject> {
+    /// and the series has learned from it then. The score of a frozen model is there already, and of what a calendar
+    /// excludes there is none.
+    fn score(&mut self, scoring: &Scoring, policy: &Policy, scored: &mut Scored) -> Result<(), Reject> {
         let reading = &mut scored.reading;
         if matches!(scoring, Scoring::Frozen(_)) {
             return Ok(());
@@ -341,7 +342,9 @@ impl Series {
         if let Some(gap) = reading.filled.iter().find(|gap| !reading.has(gap.feature as usize)) {
             return Err(gap.gap.reject(self.name_of(*gap)));
         }
-        scored.score = learner.take_in(&reading.features).map_err(refused)?;
+        if !policy.excludes(&reading.series, reading.at) {
+            scored.score = learner.take_in(&reading.features).map_err(refused)?;
+        }
         Ok(())
     }
 

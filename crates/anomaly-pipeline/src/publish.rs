@@ -25,6 +25,11 @@ pub struct Published {
     pub faults: Vec<Fault>,
 }
 
+/// What stands for the publisher's message id where nobody is told ([`Transition::held`]).
+///
+/// [`Transition::held`]: anomaly_core::alert::Transition::held
+pub const HELD: &str = "held";
+
 /// Publishes the transitions `keys` in order, stopping at the first failure: for a stream, which resumes there.
 ///
 /// `lease_until` is when this process is surely gone, and its claims with it.
@@ -89,8 +94,9 @@ pub async fn sweep(
     Ok(published)
 }
 
-/// Claims, publishes, marks; gives the claim up if the publisher fails. A crash before the publisher's answer leaves the row pending: it is sent after
-/// the lease. A crash between that answer and the mark sends it twice, with the same alert and number.
+/// Claims, publishes, marks; gives the claim up if the publisher fails. A crash before the publisher's answer leaves
+/// the row pending: it is sent after the lease. A crash between that answer and the mark sends it twice, with the same
+/// alert and number. What is held is only marked.
 async fn publish_one(
     outbox: &impl Outbox,
     publisher: &impl Publisher,
@@ -99,6 +105,10 @@ async fn publish_one(
     lease_until: Timestamp,
 ) -> Result<bool, Fault> {
     match outbox.claim(key, now, lease_until).await? {
+        Claim::Taken(transition) if transition.held.is_some() => {
+            outbox.mark_sent(key, HELD, now).await?;
+            Ok(false)
+        }
         Claim::Taken(transition) => {
             let message_id = match publisher.publish(&message(&transition)).await {
                 Ok(message_id) => message_id,

@@ -14,8 +14,10 @@ pub struct Demand {
     pub series: String,
     /// By which rule.
     pub rule: &'static str,
-    /// 1 for the beginning, 2 for the end.
+    /// Counts the alert's steps, from 1.
     pub number: u32,
+    /// What the step is.
+    pub step: Kind,
     /// The event time of the reading that fired the alert, in milliseconds since 1970: with series and rule
     /// it names the alert.
     pub opened_ms: i64,
@@ -31,6 +33,20 @@ pub struct Demand {
     pub anomalous: u32,
 }
 
+/// What a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The alert begins.
+    Begins,
+    /// It becomes critical.
+    Worse,
+    /// It is over.
+    Ends,
+}
+
+/// How far beyond its threshold a number is critical: half as far again as the threshold is.
+const CRITICAL: f64 = 1.5;
+
 /// What is known of one rule on one series.
 #[derive(Default)]
 struct Course {
@@ -39,6 +55,8 @@ struct Course {
     /// Was it calm? The readings since the alert fired, newest last.
     calm: VecDeque<bool>,
     since_ms: Option<i64>,
+    /// The highest anomalous number of an episode that has not fired.
+    highest: Option<f64>,
     open: Option<Demand>,
 }
 
@@ -61,40 +79,52 @@ fn step(course: &mut Course, rule: &RuleSpec, reading: &Reading) -> Option<Deman
     let strange = remember(&mut course.strange, is_strange, rule.hold.1);
     if is_strange {
         course.since_ms.get_or_insert(at_ms);
+        course.highest = Some(course.highest.map_or(judged, |highest| highest.max(judged)));
     }
     if let Some(open) = &mut course.open {
         let calm = remember(&mut course.calm, judged < rule.below * rule.threshold, rule.clear.1);
+        let was_critical = is_critical(rule, open.peak);
         open.anomalous += u32::from(is_strange);
         open.peak = open.peak.max(if is_strange { judged } else { f64::MIN });
-        (open.number, open.at_ms, open.judged) = (2, at_ms, judged);
+        (open.at_ms, open.judged) = (at_ms, judged);
+        if is_critical(rule, open.peak) && !was_critical {
+            (open.number, open.step) = (open.number + 1, Kind::Worse);
+            return Some(open.clone());
+        }
         if is_strange || calm < rule.clear.0 {
             return None;
         }
-        let resolved = course.open.take();
+        let mut resolved = course.open.take()?;
         *course = Course::default();
-        return resolved;
+        (resolved.number, resolved.step) = (resolved.number + 1, Kind::Ends);
+        return Some(resolved);
     }
     if strange == 0 {
-        course.since_ms = None;
+        (course.since_ms, course.highest) = (None, None);
     }
     if !is_strange || strange < rule.hold.0 {
         return None;
     }
     let (series, rule, since_ms) = (reading.series.clone(), rule.name, course.since_ms?);
-    let anomalous = strange as u32;
+    let (anomalous, peak) = (strange as u32, course.highest?);
     let fired = Demand {
         series,
         rule,
         number: 1,
+        step: Kind::Begins,
         opened_ms: at_ms,
         at_ms,
         since_ms,
         judged,
-        peak: judged,
+        peak,
         anomalous,
     };
     course.open = Some(fired.clone());
     Some(fired)
+}
+
+fn is_critical(rule: &RuleSpec, judged: f64) -> bool {
+    1.0 + (judged - rule.threshold) / rule.threshold.abs() >= CRITICAL
 }
 
 /// Adds `hit` to the last `length` ones and counts them.

@@ -12,7 +12,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_pipeline::ports::TransitionKey;
 
 use crate::course::{Course, Handed};
-use crate::reference::{Demand, demands};
+use crate::reference::{Demand, Kind, demands};
 use crate::scenario::{self, Truth};
 use crate::world::{World, counting};
 
@@ -189,10 +189,15 @@ fn demanded(world: &World) -> Vec<(Demand, bool)> {
 }
 
 fn has_name(demand: &Demand, transition: &Transition) -> bool {
-    let Demand { series, rule, number, opened_ms, .. } = demand;
+    let Demand { series, rule, number, step, opened_ms, .. } = demand;
     (transition.series.as_str(), transition.rule.as_str()) == (series, rule)
         && (transition.number, transition.fired_at.as_ms()) == (*number, *opened_ms)
-        && (transition.step == Step::Fired) == (*number == 1)
+        && transition.step
+            == match step {
+                Kind::Begins => Step::Fired,
+                Kind::Worse => Step::Escalated,
+                Kind::Ends => Step::Resolved,
+            }
 }
 
 fn is_met(demand: &Demand, transition: &Transition) -> bool {

@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, Open, Step};
+use super::life::Worst;
+use super::{AlertId, Held, Life, Open, Step, shadow};
 use crate::calibration::Calibration;
-use crate::config::{MOfN, Missing, Rule, Severity};
+use crate::config::{Flapping, MOfN, Missing, Rule, Severity, Span};
 use crate::reading::SeriesId;
 use crate::rule::held::{Last, Verdict};
 use crate::rule::{self, Basis, Finding, Kept, Margin, Memory, Nothing};
@@ -29,6 +30,9 @@ pub struct Watch {
     there: u64,
     #[serde(skip)]
     last: Option<Timestamp>,
+    /// What an alert's life takes besides; encoded behind the rest, and only then.
+    #[serde(skip)]
+    life: Option<Box<Life>>,
 }
 
 /// What a [`Watch`] has that the first versions of a state did not.
@@ -40,40 +44,67 @@ pub(crate) struct Extra {
 }
 
 /// How things stand between a rule and a series after a reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// No alert: of the last readings too few are anomalous.
-    Quiet {
+    /// No alert, and nothing strange in sight.
+    Idle {
+        /// It takes so many of so many.
+        hold: MOfN,
+    },
+    /// No alert yet: of the last readings too few are anomalous.
+    Pending {
         /// So many are.
         anomalous: u32,
         /// It takes so many of so many.
         hold: MOfN,
     },
-    /// An alert fires.
-    Fired,
+    /// An alert took a step.
+    Took {
+        /// The step.
+        step: Step,
+        /// Why nobody is told, if nobody is.
+        held: Option<Held>,
+    },
     /// One that fired before goes on: of the last readings too few are calm.
     Firing {
         /// So many are.
         calm: u32,
         /// It takes so many of so many.
         hold: MOfN,
+        /// It flaps, and must be calm for so long too.
+        flapping: Option<Span>,
+        /// Whether somebody has seen it.
+        acknowledged: bool,
     },
-    /// It is over.
-    Resolved,
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Standing::Quiet { anomalous: 0, hold } => write!(f, "no alert, which takes {hold}"),
-            Standing::Quiet { anomalous, hold } => {
+            Standing::Idle { hold } => write!(f, "no alert, which takes {hold}"),
+            Standing::Pending { anomalous, hold } => {
                 write!(f, "no alert: {anomalous} of the last {} anomalous, and it takes {hold}", hold.n())
             }
-            Standing::Fired => f.write_str("an alert fires"),
-            Standing::Firing { calm, hold } => {
-                write!(f, "the alert goes on: {calm} of the last {} calm, and its end takes {hold}", hold.n())
+            Standing::Took { step, held } => {
+                f.write_str(match step {
+                    Step::Fired => "an alert fires",
+                    Step::Flapping => "an alert fires, and flaps",
+                    Step::Escalated => "the alert is worse than it was",
+                    Step::Repeated => "the alert goes on, and is told again",
+                    Step::Acknowledged => "the alert was acknowledged",
+                    Step::Resolved => "the alert is over",
+                })?;
+                held.iter().try_for_each(|held| write!(f, "; not told: {held}"))
             }
-            Standing::Resolved => f.write_str("the alert is over"),
+            Standing::Firing { calm, hold, flapping, acknowledged } => {
+                write!(
+                    f,
+                    "the alert goes on: {calm} of the last {} calm, and its end takes {hold}",
+                    hold.n()
+                )?;
+                flapping.iter().try_for_each(|within| write!(f, " and, as it flaps, {within} of calm"))?;
+                if *acknowledged { f.write_str("; acknowledged") } else { Ok(()) }
+            }
         }
     }
 }
@@ -84,6 +115,23 @@ pub(crate) struct Stepped {
     pub(crate) step: Step,
     pub(crate) alert: Open,
     pub(crate) margin: Margin,
+    /// Why nobody is told.
+    pub(crate) held: Option<Held>,
+    /// What is called flapping, where it flaps.
+    pub(crate) flapping: Option<Flapping>,
+    /// Whether a new level was taken as normal.
+    pub(crate) is_new_normal: bool,
+}
+
+/// What a rule is asked about a reading.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) rule: &'a Rule,
+    pub(crate) series: &'a SeriesId,
+    /// The reading's time.
+    pub(crate) at: Timestamp,
+    /// The calendar that holds what is told.
+    pub(crate) calendar: Option<&'a str>,
 }
 
 impl Watch {
@@ -91,27 +139,54 @@ impl Watch {
     /// whose score `number` is, where there is one.
     pub(crate) fn observe(
         &mut self,
-        rule: &Rule,
-        series: &SeriesId,
-        at: Timestamp,
+        asked: Asked<'_>,
         number: Option<f64>,
         calibration: Option<&Calibration>,
     ) -> (Finding, Option<Stepped>) {
+        let rule = asked.rule;
         let finding = match number {
             None => Finding::Unjudged(Nothing::Absent),
             Some(number) => calibration
                 .and_then(|calibration| rule::calibrated(calibration, rule, number))
-                .unwrap_or_else(|| self.memory.judge(rule, at, number)),
+                .unwrap_or_else(|| self.judge(asked, number)),
         };
-        let reading = At { rule, series, at };
+        if rule.counts_readings() {
+            self.life_mut().count();
+        }
         let stepped = match finding {
-            Finding::Anomalous(margin, severity) => self.strange(reading, margin, severity),
-            Finding::Normal(margin) => self.normal(reading, margin, margin.excess < rule.clear.below),
-            Finding::Ignored(margin) => self.normal(reading, margin, true),
-            Finding::Unjudged(Nothing::Absent | Nothing::EngineBlind) => self.missing(reading),
+            Finding::Anomalous(margin, severity) => self.strange(asked, margin, severity),
+            Finding::Normal(margin) => self.normal(asked, margin, margin.excess < rule.clear.below),
+            Finding::Ignored(margin) => self.normal(asked, margin, true),
+            Finding::Unjudged(Nothing::Absent | Nothing::EngineBlind) => self.missing(asked),
             Finding::WarmingUp { .. } | Finding::Unjudged(_) => None,
         };
+        if self.life.is_some() {
+            self.tidy();
+        }
         (finding, stepped)
+    }
+
+    fn judge(&mut self, Asked { rule, at, .. }: Asked<'_>, number: f64) -> Finding {
+        if !shadow::is_wanted(rule) {
+            return self.memory.judge(rule, at, number);
+        }
+        let life = self.life.get_or_insert_default();
+        let learned = shadow::judge(&mut self.memory, &mut life.shadow, rule, at, number);
+        life.is_new_normal |= learned.is_new_normal && self.open.is_some();
+        learned.finding
+    }
+
+    /// Keeps nothing that the next reading does not need.
+    fn tidy(&mut self) {
+        let is_calm = self.is_at_rest();
+        if let Some(life) = self.life.as_deref_mut().filter(|_| is_calm) {
+            life.end_episode();
+        }
+        self.life = self.life.take().filter(|life| **life != Life::default());
+    }
+
+    fn life_mut(&mut self) -> &mut Life {
+        self.life.get_or_insert_default()
     }
 
     /// Knows what `other` learned of the series' numbers, and keeps what it last saw itself.
@@ -121,6 +196,10 @@ impl Watch {
 
     /// Goes on with `memory`, and gives back the one it had.
     pub(crate) fn swap_memory(&mut self, memory: Memory) -> Memory {
+        // What is learned beside it is of the other's numbers.
+        if let Some(life) = &mut self.life {
+            life.shadow = None;
+        }
         std::mem::replace(&mut self.memory, memory)
     }
 
@@ -134,16 +213,37 @@ impl Watch {
         self.open.as_ref()
     }
 
+    /// Somebody has seen the alert `id`. Gives back the number of that step; `None` if it is not open.
+    pub(crate) fn acknowledge(&mut self, id: &AlertId) -> Option<u32> {
+        let open = self.open.as_mut().filter(|open| open.id == *id)?;
+        open.step_number += 1;
+        let number = open.step_number;
+        self.life_mut().acknowledge();
+        Some(number)
+    }
+
+    /// Whether somebody has seen the alert that is firing.
+    pub fn is_acknowledged(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.is_acknowledged())
+    }
+
     /// How things stand after a reading, on which `stepped` came of it.
-    pub(crate) fn standing(&self, rule: &Rule, stepped: Option<Step>) -> Standing {
+    pub(crate) fn standing(&self, rule: &Rule, stepped: Option<&Stepped>) -> Standing {
+        if let Some(Stepped { step, held, .. }) = stepped {
+            return Standing::Took { step: *step, held: held.clone() };
+        }
         let last = u64::MAX >> (64 - rule.hold.n());
-        match stepped {
-            Some(Step::Fired) => Standing::Fired,
-            Some(Step::Resolved) => Standing::Resolved,
-            None if self.open.is_some() => {
-                Standing::Firing { calm: self.calm.count_ones(), hold: rule.clear.hold }
-            }
-            None => Standing::Quiet { anomalous: (self.strange & last).count_ones(), hold: rule.hold },
+        let (calm, anomalous) = (self.calm.count_ones(), (self.strange & last).count_ones());
+        let flaps = self.life.as_ref().is_some_and(|life| life.is_flapping());
+        match (&self.open, anomalous) {
+            (Some(_), _) => Standing::Firing {
+                calm,
+                hold: rule.clear.hold,
+                flapping: rule.flapping.filter(|_| flaps).map(|flapping| flapping.within),
+                acknowledged: self.is_acknowledged(),
+            },
+            (None, 0) => Standing::Idle { hold: rule.hold },
+            (None, anomalous) => Standing::Pending { anomalous, hold: rule.hold },
         }
     }
 
@@ -162,58 +262,73 @@ impl Watch {
         (self.memory.kept, self.there, self.last) = (extra.kept, extra.there, extra.last);
     }
 
-    fn strange(&mut self, reading: At<'_>, margin: Margin, severity: Severity) -> Option<Stepped> {
-        let At { rule, at, .. } = reading;
-        self.since.get_or_insert(at);
-        let enough = self.push(reading, Some(true));
-        if let Some(open) = &mut self.open {
-            rule.clear.hold.push(&mut self.calm, false);
-            open.grow(at, margin, severity);
-            return None;
-        }
-        enough.then(|| self.fire(reading, margin, severity))
+    /// What is encoded behind the extras; mostly nothing.
+    pub(crate) fn life(&self) -> Option<&Life> {
+        self.life.as_deref()
     }
 
-    fn normal(&mut self, reading: At<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
-        let enough = self.push(reading, Some(false));
-        if self.open.is_none() {
-            return self.without_a_reading(reading, enough);
+    /// Takes back what [`Watch::life`] gave.
+    pub(crate) fn set_life(&mut self, life: Option<Box<Life>>) {
+        self.life = life;
+    }
+
+    fn strange(&mut self, asked: Asked<'_>, margin: Margin, severity: Severity) -> Option<Stepped> {
+        let Asked { rule, at, .. } = asked;
+        let worst = Worst { severity, peak: margin, peak_at: at };
+        self.since.get_or_insert(at);
+        let enough = self.push(asked, Some(true));
+        if self.open.is_some() {
+            rule.clear.hold.push(&mut self.calm, false);
+            return self.worsen(asked, worst);
         }
-        self.calm(reading, margin, calm)
+        if enough {
+            return Some(self.fire(asked, worst));
+        }
+        self.life_mut().pend(worst);
+        None
+    }
+
+    fn normal(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+        let enough = self.push(asked, Some(false));
+        if self.open.is_none() {
+            return self.without_a_reading(asked, enough);
+        }
+        self.calm(asked, margin, calm)
     }
 
     /// There is no number. Nothing comes of it unless the rule says what that counts.
-    fn missing(&mut self, reading: At<'_>) -> Option<Stepped> {
-        let missing = reading.rule.missing;
+    fn missing(&mut self, asked: Asked<'_>) -> Option<Stepped> {
+        let missing = asked.rule.missing;
         if missing == Missing::Skip {
             return None;
         }
-        let enough = self.push(reading, None);
+        let enough = self.push(asked, None);
         match (self.open.is_some(), missing) {
-            (false, _) => self.without_a_reading(reading, enough),
+            (false, _) => self.without_a_reading(asked, enough),
             (true, Missing::Breaching) => {
-                reading.rule.clear.hold.push(&mut self.calm, false);
+                asked.rule.clear.hold.push(&mut self.calm, false);
                 None
             }
-            (true, Missing::NotBreaching) => self.calm(reading, self.of_missing(reading), true),
+            (true, Missing::NotBreaching) => self.calm(asked, self.of_missing(asked), true),
             (true, _) => None,
         }
     }
 
     /// Fires on a reading that is not anomalous itself, because of those that are missing; else forgets when an
     /// episode began of which nothing is left.
-    fn without_a_reading(&mut self, reading: At<'_>, enough: bool) -> Option<Stepped> {
+    fn without_a_reading(&mut self, asked: Asked<'_>, enough: bool) -> Option<Stepped> {
         if enough {
-            self.since.get_or_insert(reading.at);
-            let margin = self.of_missing(reading);
-            return Some(self.fire(reading, margin, rule::severity(&reading.rule.severity, &margin)));
+            self.since.get_or_insert(asked.at);
+            let peak = self.of_missing(asked);
+            let severity = rule::severity(&asked.rule.severity, &peak);
+            return Some(self.fire(asked, Worst { severity, peak, peak_at: asked.at }));
         }
         self.since = self.since.filter(|_| self.strange != 0);
         None
     }
 
     /// How many of the last readings are anomalous or missing, against how many it takes.
-    fn of_missing(&self, At { rule, .. }: At<'_>) -> Margin {
+    fn of_missing(&self, Asked { rule, .. }: Asked<'_>) -> Margin {
         let last = u64::MAX >> (64 - rule.hold.n());
         let missing = (!self.there & last).count_ones();
         let judged = f64::from(missing + (self.strange & self.there & last).count_ones());
@@ -222,7 +337,7 @@ impl Watch {
     }
 
     /// Remembers a reading, and those that should have come before it, and says whether the rule's `for` is met.
-    fn push(&mut self, At { rule, at, .. }: At<'_>, strange: Option<bool>) -> bool {
+    fn push(&mut self, Asked { rule, at, .. }: Asked<'_>, strange: Option<bool>) -> bool {
         if rule.missing == Missing::Skip {
             return rule.hold.push(&mut self.strange, strange == Some(true));
         }
@@ -239,34 +354,32 @@ impl Watch {
         last.evaluate(rule.hold, rule.missing) == Verdict::Alarm
     }
 
-    fn fire(&mut self, At { rule, series, at }: At<'_>, margin: Margin, severity: Severity) -> Stepped {
-        let alert = Open {
-            id: AlertId::new(series, &rule.name, at, self.previous.as_ref()),
-            step_number: 1,
-            since: self.since.unwrap_or(at),
-            fired_at: at,
-            severity,
-            peak: margin,
-            peak_at: at,
-            anomalous: self.strange.count_ones(),
-        };
+    fn fire(&mut self, asked: Asked<'_>, worst: Worst) -> Stepped {
+        let Asked { rule, series, at, calendar } = asked;
+        let margin = worst.peak;
+        let previous = self.previous.take();
+        let (since, anomalous) = (self.since.unwrap_or(at), self.strange.count_ones());
+        let life = self.life_mut();
+        let Worst { severity, peak, peak_at } = life.end_pending(worst);
+        let id = AlertId::new(series, &rule.name, at, previous.as_ref());
+        let alert = Open { id, step_number: 1, since, fired_at: at, severity, peak, peak_at, anomalous };
+        let flapping = rule.flapping.filter(|flapping| life.fire(flapping, at));
+        let held = life.holds(rule, &alert, at, calendar);
+        life.tell(rule, &alert, at, held.as_ref());
         self.calm = 0;
         self.previous = Some(alert.id.clone());
         self.open = Some(alert.clone());
-        Stepped { step: Step::Fired, alert, margin }
+        let step = if flapping.is_some() { Step::Flapping } else { Step::Fired };
+        Stepped { step, alert, margin, held, flapping, is_new_normal: false }
     }
 
-    /// Fires at `at`, the deadline, because nothing came since the time `heard`.
-    pub(crate) fn fall_silent(
-        &mut self,
-        rule: &Rule,
-        series: &SeriesId,
-        heard: Timestamp,
-        at: Timestamp,
-        margin: Margin,
-    ) -> Stepped {
+    /// Fires at the deadline, which `asked` names, because nothing came since the time `heard`.
+    pub(crate) fn fall_silent(&mut self, asked: Asked<'_>, heard: Timestamp, margin: Margin) -> Stepped {
         self.since = Some(heard);
-        self.fire(At { rule, series, at }, margin, rule::severity(&rule.severity, &margin))
+        let severity = rule::severity(&asked.rule.severity, &margin);
+        let stepped = self.fire(asked, Worst { severity, peak: margin, peak_at: asked.at });
+        self.tidy();
+        stepped
     }
 
     /// Is over at `at`, because something came; `margin` is of the whole silence.
@@ -276,26 +389,59 @@ impl Watch {
         alert.severity = alert.severity.max(rule::severity(&rule.severity, &margin));
         (alert.peak, alert.peak_at) = (margin, at);
         self.since = None;
-        Some(Stepped { step: Step::Resolved, alert, margin })
+        let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
+        self.tidy();
+        Some(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal })
     }
 
-    fn calm(&mut self, At { rule, .. }: At<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
-        if !rule.clear.hold.push(&mut self.calm, calm) {
-            return None;
+    /// A reading is anomalous while the alert is open.
+    fn worsen(&mut self, asked: Asked<'_>, worst: Worst) -> Option<Stepped> {
+        let open = self.open.as_mut()?;
+        let before = open.severity;
+        open.grow(worst);
+        let is_worse = open.severity > before;
+        if let Some(life) = &mut self.life {
+            life.go_on(asked.at, is_worse);
+        }
+        match is_worse {
+            true => self.tell_again(asked, Step::Escalated, worst.peak),
+            false => self.remind(asked, worst.peak),
+        }
+    }
+
+    /// Tells people of the open alert again, if it is time.
+    fn remind(&mut self, asked: Asked<'_>, margin: Margin) -> Option<Stepped> {
+        let (open, life) = (self.open.as_ref()?, self.life.as_ref()?);
+        let is_time = life.is_to_repeat(asked.rule, open, asked.at, asked.calendar);
+        if is_time { self.tell_again(asked, Step::Repeated, margin) } else { None }
+    }
+
+    fn tell_again(&mut self, asked: Asked<'_>, step: Step, margin: Margin) -> Option<Stepped> {
+        let Asked { rule, at, calendar, .. } = asked;
+        let alert = self.open.as_mut()?;
+        alert.step_number += 1;
+        let alert = alert.clone();
+        let life = self.life_mut();
+        let held = life.holds(rule, &alert, at, calendar);
+        life.tell(rule, &alert, at, held.as_ref());
+        Some(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false })
+    }
+
+    fn calm(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+        let Asked { rule, at, .. } = asked;
+        let enough = rule.clear.hold.push(&mut self.calm, calm);
+        if let Some(life) = self.life.as_deref_mut().filter(|_| !calm) {
+            life.go_on(at, false);
+        }
+        if !enough || self.life.as_ref().is_some_and(|life| life.flaps_on(rule, at)) {
+            return self.remind(asked, margin);
         }
         let mut alert = self.open.take()?;
         alert.step_number += 1;
         (self.strange, self.since) = (0, None);
-        Some(Stepped { step: Step::Resolved, alert, margin })
+        let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
+        Some(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal })
     }
-}
-
-/// A reading, for a rule.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    rule: &'a Rule,
-    series: &'a SeriesId,
-    at: Timestamp,
 }
 
 /// How many readings should have come between the times `before` and `at`, if they are `every_ms` apart; as many as
@@ -309,11 +455,11 @@ fn absent(before: Option<Timestamp>, at: Timestamp, every_ms: u128) -> u32 {
 }
 
 impl Open {
-    fn grow(&mut self, at: Timestamp, margin: Margin, severity: Severity) {
+    fn grow(&mut self, worst: Worst) {
         self.anomalous = self.anomalous.saturating_add(1);
-        self.severity = self.severity.max(severity);
-        if margin.excess > self.peak.excess {
-            (self.peak, self.peak_at) = (margin, at);
+        self.severity = self.severity.max(worst.severity);
+        if worst.peak.excess > self.peak.excess {
+            (self.peak, self.peak_at) = (worst.peak, worst.peak_at);
         }
     }
 }
@@ -321,7 +467,23 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Clear, Method};
+    use crate::config::{Clear, Learn, Method};
+
+    /// What happened on a reading: a step, in lower case if nobody is told; else `x` if it is anomalous.
+    fn letter(finding: &Finding, stepped: Option<&Stepped>) -> char {
+        let Some(Stepped { step, held, .. }) = stepped else {
+            return if matches!(finding, Finding::Anomalous(..)) { 'x' } else { '.' };
+        };
+        let letter = match step {
+            Step::Fired => 'F',
+            Step::Resolved => 'R',
+            Step::Escalated => 'W',
+            Step::Repeated => 'S',
+            Step::Flapping => 'L',
+            Step::Acknowledged => 'A',
+        };
+        if held.is_some() { letter.to_ascii_lowercase() } else { letter }
+    }
 
     /// One letter a reading: what happened on it.
     fn run(rule: &Rule, numbers: &[f64]) -> (String, Vec<Stepped>) {
@@ -329,14 +491,10 @@ mod tests {
         let (mut watch, mut steps) = (Watch::default(), Vec::new());
         let story = numbers.iter().zip(0..).map(|(number, i)| {
             let at = Timestamp::from_ms(i * 1000).expect("in range");
-            let (finding, stepped) = watch.observe(rule, &series, at, Some(*number), None);
+            let (finding, stepped) =
+                watch.observe(Asked { rule, series: &series, at, calendar: None }, Some(*number), None);
             steps.extend(stepped.clone());
-            match (stepped.map(|s| s.step), finding) {
-                (Some(Step::Fired), _) => 'F',
-                (Some(Step::Resolved), _) => 'R',
-                (None, Finding::Anomalous(..)) => 'x',
-                (None, _) => '.',
-            }
+            letter(&finding, stepped.as_ref())
         });
         (story.collect(), steps)
     }
@@ -349,6 +507,128 @@ mod tests {
             clear: Clear { below, hold: m_of_n(clear) },
             ..Rule::default()
         }
+    }
+
+    /// The story of `text`, digits in base 36 over a threshold of 10, for a rule of `settings`.
+    fn story(settings: &str, text: &str) -> String {
+        let written =
+            r#"{"method":{"kind":"static","threshold":10.0},"for":"1 of 1","clear":{"for":"1 of 1"}}"#;
+        let mut rule: serde_json::Value = serde_json::from_str(written).expect("an object");
+        let more: serde_json::Value = serde_json::from_str(settings).expect("an object");
+        for (key, value) in more.as_object().expect("settings") {
+            rule[key] = value.clone();
+        }
+        let rule: Rule = serde_json::from_value(rule).expect("a rule");
+        run(&rule, &numbers(text)).0
+    }
+
+    #[test]
+    fn an_alert_is_told_again_when_it_is_worse() {
+        // 10 is the threshold, 15 (f) critical.
+        assert_eq!(story("{}", "1bbfbz1f1"), ".FxWxxRFR");
+        assert_eq!(story(r#"{"for":"2 of 3"}"#, "fb1"), "xFR", "the first of the three was critical");
+    }
+
+    #[test]
+    fn in_a_quiet_time_only_what_is_clearly_worse_is_told() {
+        let quiet = r#"{"quiet":"5 readings"}"#;
+        assert_eq!(story(quiet, "b1b11b1"), "FRfr.FR", "the quiet time begins when somebody is told");
+        assert_eq!(
+            story(quiet, "b1f1g1z1"),
+            "FRFRfrFR",
+            "critical after a warning, then half as strange again"
+        );
+        assert_eq!(story(quiet, "b1bbbbb1"), "FRfxxSxR", "it went on when the quiet time was over");
+        assert_eq!(story(quiet, "b1bf1"), "FRfWR", "and it is told when it gets worse");
+        assert_eq!(story(quiet, "f1bf1"), "FRfwr", "unless the one before was as bad");
+        assert_eq!(story(r#"{"quiet":"5s"}"#, "b1b11b1"), "FRfr.FR", "by the readings' times");
+        assert_eq!(story(r#"{"quiet":{"for":"9s","worse":1.2}}"#, "i1k1n1"), "FRfrFR");
+    }
+
+    #[test]
+    fn people_are_reminded_of_what_goes_on() {
+        assert_eq!(story(r#"{"repeat":"3s"}"#, "bbbbbbbb1"), "FxxSxxSxR");
+        assert_eq!(
+            story(r#"{"repeat":"3s","clear":{"for":"9 of 9"}}"#, "b111111"),
+            "F..S..S",
+            "however calm it looks"
+        );
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_held_open() {
+        let flapping = r#"{"flapping":{"times":3,"within":"8 readings"}}"#;
+        assert_eq!(story(flapping, "b1b1b1b1b111111111b1"), "FRFRL.x.x.......R.FR");
+        assert_eq!(story(flapping, "b1b1111111b1"), "FRFR......FR", "not within so few");
+        assert_eq!(story(r#"{"flapping":{"times":2,"within":"4s"}}"#, "b1b1111111"), "FRL...R...");
+    }
+
+    /// The calendar holds from `from` to `to`.
+    fn in_calendar(text: &str, hours: std::ops::Range<i64>) -> String {
+        let (rule, series) = (rule((1, 1), 1.0, (1, 1)), SeriesId::new("s").expect("a name"));
+        let mut watch = Watch::default();
+        let story = numbers(text).into_iter().zip(0..).map(|(number, i)| {
+            let at = Timestamp::from_ms(i * 1000).expect("in range");
+            let calendar = hours.contains(&i).then_some("nights");
+            let asked = Asked { rule: &rule, series: &series, at, calendar };
+            let (finding, stepped) = watch.observe(asked, Some(number), None);
+            letter(&finding, stepped.as_ref())
+        });
+        story.collect()
+    }
+
+    #[test]
+    fn a_calendar_holds_what_begins() {
+        assert_eq!(in_calendar("1b1b1", 0..3), ".frFR");
+        assert_eq!(in_calendar("1bbbb1", 0..3), ".fxSxR", "it goes on when the calendar ends");
+        assert_eq!(in_calendar("1bb1b1", 2..9), ".FxRfr", "the end of what was told is told");
+        assert_eq!(in_calendar("1bfbb1", 2..3), ".FwSxR", "that it got worse is told afterwards");
+        assert_eq!(in_calendar("1bf1", 2..9), ".FwR");
+    }
+
+    #[test]
+    fn who_has_seen_it_is_not_reminded_unless_it_gets_worse() {
+        let rule = Rule { repeat: Some(std::time::Duration::from_secs(2)), ..rule((1, 1), 1.0, (1, 1)) };
+        let series = SeriesId::new("s").expect("a name");
+        let mut watch = Watch::default();
+        let say = |watch: &mut Watch, i: i64, number: f64| {
+            let at = Timestamp::from_ms(i * 1000).expect("in range");
+            let asked = Asked { rule: &rule, series: &series, at, calendar: None };
+            let (finding, stepped) = watch.observe(asked, Some(number), None);
+            letter(&finding, stepped.as_ref())
+        };
+        let first: String = (0..3).map(|i| say(&mut watch, i, 11.0)).collect();
+        let id = watch.open().expect("one").id.clone();
+        assert_eq!((first.as_str(), watch.acknowledge(&id), watch.is_acknowledged()), ("FxS", Some(3), true));
+        let then: String = (3..9).map(|i| say(&mut watch, i, if i == 6 { 16.0 } else { 11.0 })).collect();
+        assert_eq!((then.as_str(), watch.is_acknowledged()), ("xxxWxS", false));
+        assert_eq!(say(&mut watch, 9, 1.0), 'R');
+        assert_eq!(watch.acknowledge(&id), None, "it is over");
+        assert_eq!(watch.open().map(|open| &open.id), None);
+    }
+
+    #[test]
+    fn a_new_level_becomes_normal_where_only_what_is_normal_is_learned() {
+        let written = r#"{"method":{"kind":"sigma","warmup":10},"for":"1 of 1","clear":{"for":"3 of 3"},"learn":"normal","accept":20}"#;
+        let rule: Rule = serde_json::from_str(written).expect("a rule");
+        let wave = |level: f64, count: usize| (0..count).map(move |i| level + (i % 5) as f64);
+        let numbers: Vec<f64> = wave(10.0, 40).chain(wave(50.0, 60)).chain(wave(10.0, 10)).collect();
+        let (story, steps) = run(&rule, &numbers);
+        assert_eq!(&story[..40], ".".repeat(40));
+        assert_eq!(
+            story[40..100].trim_end_matches('.'),
+            format!("F{}..R", "x".repeat(28)),
+            "10 to warm up, 20 to accept"
+        );
+        assert!(steps[1].is_new_normal && !steps[0].is_new_normal);
+        // A fault that ends is not learned at all.
+        let fault: Vec<f64> =
+            wave(10.0, 40).chain(wave(50.0, 15)).chain(wave(10.0, 20)).chain(wave(50.0, 3)).collect();
+        let (story, steps) = run(&rule, &fault);
+        assert_eq!(&story[40..], format!("F{}..R{}Fxx", "x".repeat(14), ".".repeat(17)));
+        assert!(!steps[1].is_new_normal);
+        let all: Rule = Rule { learn: Learn::All, ..rule };
+        assert!(run(&all, &numbers).1.iter().all(|step| !step.is_new_normal));
     }
 
     fn numbers(text: &str) -> Vec<f64> {
@@ -372,7 +652,7 @@ mod tests {
         let story = text.chars().zip(0..).map(|(c, i)| {
             let at = Timestamp::from_ms(i * 1000).expect("in range");
             let number = c.to_digit(36).map(f64::from);
-            match watch.observe(rule, &series, at, number, None) {
+            match watch.observe(Asked { rule, series: &series, at, calendar: None }, number, None) {
                 (_, Some(stepped)) if stepped.step == Step::Fired => 'F',
                 (_, Some(_)) => 'R',
                 (Finding::Anomalous(..), None) => 'x',
@@ -411,7 +691,10 @@ mod tests {
         let mut watch = Watch::default();
         let mut fired = |s: i64| {
             let at = Timestamp::from_ms(s * 1000).expect("in range");
-            watch.observe(&rule, &series, at, Some(1.0), None).1.map(|stepped| stepped.margin.to_string())
+            watch
+                .observe(Asked { rule: &rule, series: &series, at, calendar: None }, Some(1.0), None)
+                .1
+                .map(|stepped| stepped.margin.to_string())
         };
         for s in [0, 60, 125, 180, 235] {
             assert_eq!(fired(s), None, "in time, and before the first there was nothing to miss");

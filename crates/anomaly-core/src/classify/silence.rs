@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{FEATURES_KEPT, Found, Policy, SeriesState, judges};
-use crate::alert::{Feature, Standing, Step, Stepped, Transition};
+use crate::alert::{Asked, Feature, Standing, Step, Stepped, Transition};
 use crate::config::{NoData, Rule};
 use crate::reading::{Filling, Reading, SeriesId};
 use crate::rule::no_data::{Silence, deadline};
@@ -139,7 +139,9 @@ fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Time
             (watch.open(), Silence::at(heard.at, no_data.after, until))
         {
             let margin = no_data.margin(heard.at, since);
-            let stepped = watch.fall_silent(rule, series, heard.at, since, margin);
+            // No calendar holds it: nothing would tell of it when the calendar's time is over.
+            let asked = Asked { rule, series, at: since, calendar: None };
+            let stepped = watch.fall_silent(asked, heard.at, margin);
             transitions.push(transition(policy, series, rule, stepped, since, &heard));
         }
     }
@@ -192,9 +194,13 @@ impl Hearing {
             None => Finding::WarmingUp { seen: 1, needed: 1, score: None },
             Some(before) => rule.conclude(no_data.margin(before, self.at)),
         };
-        let is_over = self.transitions.iter().any(|t| t.rule == rule.name && t.step == Step::Resolved);
-        let quiet = Standing::Quiet { anomalous: 0, hold: rule.hold };
-        let standing = if is_over { Standing::Resolved } else { quiet };
+        let ended = |t: &&Transition| t.rule == rule.name && t.step == Step::Resolved;
+        let idle = Standing::Idle { hold: rule.hold };
+        let standing = self
+            .transitions
+            .iter()
+            .find(ended)
+            .map_or(idle, |ended| Standing::Took { step: ended.step, held: ended.held.clone() });
         let number = finding.margin().map(|margin| margin.judged);
         Found { number, finding, standing, filled: Vec::new(), fallback: false }
     }
@@ -203,16 +209,15 @@ impl Hearing {
 impl Found {
     /// Of a reading whose arrival says nothing, or said it when it came.
     pub(super) fn of_no_hearing(rule: &Rule) -> Self {
-        let finding = Finding::Unjudged(Nothing::Silence);
-        let standing = Standing::Quiet { anomalous: 0, hold: rule.hold };
-        Found { number: None, finding, standing, filled: Vec::new(), fallback: false }
+        Found::nothing(Nothing::Silence, Standing::Idle { hold: rule.hold })
     }
 
     /// The finding that an alert fired on which no reading fired: a series fell silent.
     pub fn of_silence(fired: &Transition) -> Self {
         let finding = Finding::Anomalous(fired.margin, fired.severity);
         let number = Some(fired.margin.judged);
-        Found { number, finding, standing: Standing::Fired, filled: Vec::new(), fallback: false }
+        let standing = Standing::Took { step: fired.step, held: fired.held.clone() };
+        Found { number, finding, standing, filled: Vec::new(), fallback: false }
     }
 }
 
@@ -220,7 +225,7 @@ fn transition(
     policy: &Policy,
     series: &SeriesId,
     rule: &Rule,
-    Stepped { step, alert, margin }: Stepped,
+    Stepped { step, alert, margin, held, flapping, is_new_normal }: Stepped,
     at: Timestamp,
     heard: &Heard,
 ) -> Transition {
@@ -246,6 +251,10 @@ fn transition(
         late_ms: None,
         fallback: false,
         filled: Vec::new(),
+        held,
+        flapping,
+        is_new_normal,
+        by: None,
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Untimely;
-use crate::config::{Method, Severity};
+use crate::config::{Method, Severity, Span};
 use crate::event_time::Placement;
 use crate::position::Sequence;
 use crate::reading::{Filling, Gap};
@@ -82,7 +82,9 @@ fn shares_of_rejects_have_a_rule_of_their_own() {
     }
     let rule = || crate::config::Rejects::RULE.to_owned();
     let on = || "rejected".to_owned();
-    assert_eq!(steps, [(4, rule(), on(), Severity::Warning), (15, rule(), on(), Severity::Critical)]);
+    let step = |i, severity| (i, rule(), on(), severity);
+    let [warning, critical] = [Severity::Warning, Severity::Critical];
+    assert_eq!(steps, [step(4, warning), step(5, critical), step(15, critical)]);
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn what_was_learned_of_one_models_scores_says_nothing_of_anothers() {
     let rule =
         Rule { method: Method::Sigma { k: 3.0, warmup: 3 }, hold: Default::default(), ..Rule::default() };
     let config = Config { rules: vec![rule], ..Config::default() };
-    let policy = Policy::new(&config, &["a".to_owned()]);
+    let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
     let mut state = SeriesState::default();
     let mut story = String::new();
     for i in 0..20 {
@@ -151,7 +153,7 @@ fn a_calibration_judges_the_scores_of_its_own_model_and_at_once() {
     let calibration = Calibration { model: "m".to_owned(), mean: 1.0, deviation: 0.1, quantiles: None };
     let mut config = Config { rules: vec![Rule::default()], ..Config::default() };
     config.model.calibration = Some(calibration);
-    let policy = Policy::new(&config, &["a".to_owned()]);
+    let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
     let said = |model: &str, score: f64| {
         said(&classify(&policy, &mut SeriesState::default(), &scored(0, 1.0, Some(score)), model)).remove(0)
     };
@@ -304,7 +306,7 @@ fn what_was_written_last_is_kept_and_older_states_are_read() {
 fn state_is_versioned() {
     assert_eq!(SeriesState::decode(&[]), Err(StateError::Corrupt));
     assert_eq!(SeriesState::decode(&[0, 1]), Err(StateError::Corrupt));
-    assert_eq!(SeriesState::decode(&[10, 1]), Err(StateError::Newer { version: 10 }));
+    assert_eq!(SeriesState::decode(&[11, 1]), Err(StateError::Newer { version: 11 }));
     let mut bytes = SeriesState::default().encode();
     bytes.push(0);
     assert_eq!(SeriesState::decode(&bytes), Err(StateError::Corrupt), "something behind it");
@@ -313,6 +315,18 @@ fn state_is_versioned() {
 fn seed(untimely: Untimely) -> EventTime {
     let [late, out_of_order] = [16, 5].map(std::time::Duration::from_secs);
     EventTime { late, out_of_order, policy: untimely, ..EventTime::default() }
+}
+
+/// Over 10 of `b`, on every reading.
+fn hot() -> Rule {
+    let clear = crate::config::Clear { hold: Default::default(), ..Default::default() };
+    Rule {
+        on: On::Feature("b".to_owned()),
+        method: Method::Static { threshold: 10.0 },
+        hold: Default::default(),
+        clear,
+        ..Rule::default()
+    }
 }
 
 /// Two readings under the rule `hot`, the second of which fired it: written before there was event time.
@@ -461,4 +475,67 @@ proptest! {
     fn any_bytes_are_a_state_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = SeriesState::decode(&bytes);
     }
+}
+
+#[test]
+fn lives_of_alerts_come_back_from_a_state() {
+    let mut config =
+        Config { rules: vec![Rule { quiet: Some(Span::Readings(9).into()), ..hot() }], ..Config::default() };
+    let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+    config.rules[0].quiet = None;
+    let mut state = SeriesState::default();
+    let told = |state: &mut SeriesState, i: u32, value: f64| {
+        *state = SeriesState::decode(&state.encode()).expect("its own bytes");
+        let judgement = classify(&policy, state, &scored(i, value, None), "m");
+        judgement.transitions.into_iter().map(|t| (t.step, t.held.is_some())).next()
+    };
+    let steps: Vec<_> = (0..4).map(|i| told(&mut state, i, if i % 2 == 0 { 11.0 } else { 1.0 })).collect();
+    use Step::{Fired, Resolved};
+    assert_eq!(steps, [(Fired, false), (Resolved, false), (Fired, true), (Resolved, true)].map(Some));
+    let plain = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+    let encoded = |policy: &Policy| {
+        let mut state = SeriesState::default();
+        classify(policy, &mut state, &scored(1, 1.0, None), "m");
+        state.encode()[0]
+    };
+    assert_eq!(
+        (encoded(&plain), encoded(&policy)),
+        (PLAIN_VERSION, STATE_VERSION),
+        "who asks for nothing pays nothing"
+    );
+}
+
+#[test]
+fn what_a_calendar_excludes_is_not_judged() {
+    let calendar = "name = 'works'\ndates = ['1970-01-01T00:00:03..1970-01-01T00:00:05']\neffect = 'exclude'";
+    let calendars = vec![toml::from_str::<Calendar>(calendar).expect("a calendar")];
+    let config = Config { rules: vec![hot()], calendars, ..Config::default() };
+    let policy = Policy::new(&config, &["a".to_owned(), "b".to_owned()]);
+    let mut state = SeriesState::default();
+    let said: Vec<_> = (1..7).map(|i| classify(&policy, &mut state, &scored(i, 11.0, None), "m")).collect();
+    let excluded = |j: &Judgement| j.findings[0].finding == Finding::Unjudged(Nothing::Excluded);
+    assert_eq!(said.iter().map(excluded).collect::<Vec<_>>(), [false, false, true, true, false, false]);
+    assert_eq!(said.iter().map(|j| j.transitions.len()).sum::<usize>(), 1, "the alert stays as it is");
+    let series = &scored(1, 1.0, None).reading.series;
+    let at = |ms| Timestamp::from_ms(ms).expect("in range");
+    assert_eq!(
+        [2_999, 3_000, 4_999, 5_000].map(|ms| policy.excludes(series, at(ms))),
+        [false, true, true, false]
+    );
+}
+
+#[test]
+fn who_has_seen_an_alert_is_in_its_step() {
+    let policy = policy();
+    let mut state = SeriesState::default();
+    let fired =
+        (1..9).flat_map(|i| classify(&policy, &mut state, &scored(i, 90.0, None), "m").transitions).next();
+    let fired = fired.expect("it fires");
+    let at = Timestamp::from_ms(99_000).expect("in range");
+    let seen = state.acknowledge(&fired, "anna", at).expect("it is open");
+    assert_eq!((seen.step, seen.at, seen.by.as_deref()), (Step::Acknowledged, at, Some("anna")));
+    assert!(seen.number > fired.number && seen.alert == fired.alert);
+    assert!(state.watches().any(|(_, watch)| watch.is_acknowledged()));
+    let other = Transition { rule: "other".to_owned(), ..fired };
+    assert_eq!(state.acknowledge(&other, "anna", at), None);
 }

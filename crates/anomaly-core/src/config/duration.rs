@@ -18,8 +18,13 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let text = String::deserialize(deserializer)?;
     let unread =
         || D::Error::custom(format!("{text:?} is no length of time; write \"16s\", \"5m\" or \"1h\""));
-    let signed: SignedDuration = text.trim().parse().map_err(|_| unread())?;
-    Duration::try_from(signed).map_err(|_| unread())
+    read(&text).ok_or_else(unread)
+}
+
+/// The length of time that `text` is in any of the forms.
+pub(super) fn read(text: &str) -> Option<Duration> {
+    let signed: SignedDuration = text.trim().parse().ok()?;
+    Duration::try_from(signed).ok()
 }
 
 /// The same for `Option<Duration>`; leave `None` out with `skip_serializing_if`.

@@ -20,6 +20,7 @@ const CONFIG: &[(&str, Known)] = &[
     ("input", Table(super::input::KEYS)),
     ("model", Table(super::model::KEYS)),
     ("rule", Table(super::rule::KEYS)),
+    ("calendar", Table(super::calendar::KEYS)),
     ("source", Table(super::source::KEYS)),
     ("rejects", Table(super::rejects::KEYS)),
 ];
@@ -123,7 +124,8 @@ mod tests {
             EventTime { late: second, out_of_order: second, early: second, policy: Untimely::Drop };
         let input = Input { event_time: Some(event_time), ..Input::default() };
         let model = super::super::model::tests::everything_set();
-        let config = Config { input, model, rules, ..Config::default() };
+        let calendars = vec![super::super::calendar::tests::everything_set()];
+        let config = Config { input, model, rules, calendars, ..Config::default() };
         check(&serde_json::to_value(&config).expect("serializes"), CONFIG, "");
     }
 }

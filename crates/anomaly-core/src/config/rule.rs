@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::keys::Known;
+use super::lifecycle::{self, Flapping, Learn, Quiet, Span};
 use super::method::{self, is_default};
 use super::model::ModelKind;
 use super::{
@@ -27,6 +28,11 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("missing", Known::Value),
     ("every", Known::Value),
     ("clear", Known::Table(CLEAR)),
+    ("quiet", Known::Table(lifecycle::QUIET)),
+    ("repeat", Known::Value),
+    ("flapping", Known::Table(lifecycle::FLAPPING)),
+    ("learn", Known::Value),
+    ("accept", Known::Value),
 ];
 const METHOD: &[(&str, Known)] = &[
     ("kind", Known::Value),
@@ -91,6 +97,23 @@ pub struct Rule {
     pub every: Option<Duration>,
     /// When a firing alert is over.
     pub clear: Clear,
+    /// For how long after an alert others are not told; `None`: all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Quiet>,
+    /// After how long people are reminded of an alert that goes on and that nobody has acknowledged, by the readings'
+    /// times; `None`: never.
+    #[serde(with = "super::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Duration>,
+    /// When an alert that comes and goes is held open; `None`: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flapping: Option<Flapping>,
+    /// What the rule learns from.
+    #[serde(skip_serializing_if = "is_default")]
+    pub learn: Learn,
+    /// For how many readings a new level must look normal to itself to be the new normal, where only what is normal
+    /// is learned.
+    #[serde(skip_serializing_if = "is_accept")]
+    pub accept: u32,
 }
 
 /// A rule as it is written: what `for` is depends on the method.
@@ -111,6 +134,16 @@ struct Written {
     #[serde(with = "super::duration::optional")]
     every: Option<Duration>,
     clear: Clear,
+    quiet: Option<Quiet>,
+    #[serde(with = "super::duration::optional")]
+    repeat: Option<Duration>,
+    flapping: Option<Flapping>,
+    learn: Learn,
+    accept: u32,
+}
+
+fn is_accept(accept: &u32) -> bool {
+    *accept == lifecycle::ACCEPT
 }
 
 impl Default for Written {
@@ -129,6 +162,11 @@ impl Default for Written {
             missing: rule.missing,
             every: rule.every,
             clear: rule.clear,
+            quiet: rule.quiet,
+            repeat: rule.repeat,
+            flapping: rule.flapping,
+            learn: rule.learn,
+            accept: rule.accept,
         }
     }
 }
@@ -153,6 +191,11 @@ impl From<Written> for Rule {
             missing: written.missing,
             every: written.every,
             clear: written.clear,
+            quiet: written.quiet,
+            repeat: written.repeat,
+            flapping: written.flapping,
+            learn: written.learn,
+            accept: written.accept,
         }
     }
 }
@@ -286,6 +329,11 @@ impl Default for Rule {
             missing: Missing::Skip,
             every: None,
             clear: Clear::default(),
+            quiet: None,
+            repeat: None,
+            flapping: None,
+            learn: Learn::All,
+            accept: lifecycle::ACCEPT,
         }
     }
 }
@@ -303,6 +351,14 @@ impl Rule {
             clear: Clear { hold: MOfN::new(64, 64).unwrap_or_default(), ..Clear::default() },
             ..Rule::default()
         }
+    }
+}
+
+impl Rule {
+    /// Whether something of it goes by the number of readings.
+    pub(crate) fn counts_readings(&self) -> bool {
+        let spans = self.quiet.map(|quiet| quiet.span).into_iter().chain(self.flapping.map(|f| f.within));
+        spans.into_iter().any(|span| matches!(span, Span::Readings(_)))
     }
 }
 
@@ -391,6 +447,7 @@ impl Rule {
             add(&format!("method.{key}"), what);
         }
         self.side_problems(&mut add);
+        self.lifecycle_problems(&mut add);
         if self.no_data().is_some() {
             self.no_data_problems(&mut add);
         }
@@ -422,6 +479,26 @@ impl Rule {
         }
         if !(0.0..=1.0).contains(&self.clear.below) {
             add("clear.below", format!("{} is not 0 to 1", self.clear.below));
+        }
+    }
+
+    fn lifecycle_problems(&self, add: &mut impl FnMut(&str, String)) {
+        let quiet = self.quiet.iter().flat_map(Quiet::problems);
+        let flapping = self.flapping.iter().flat_map(Flapping::problems);
+        quiet.chain(flapping).for_each(|(key, what)| add(key, what));
+        if self.repeat.is_some_and(|repeat| repeat.is_zero()) {
+            add("repeat", "0s is no time; write \"4h\", or leave it out".to_owned());
+        }
+        let learns = matches!(
+            self.method,
+            Method::Sigma { .. } | Method::Robust(_) | Method::Quantile(_) | Method::Evt(_)
+        );
+        if self.learn == Learn::Normal && !learns {
+            let what = "\"normal\" is for methods that learn what is usual: sigma, robust, quantile and evt";
+            add("learn", what.to_owned());
+        }
+        if self.accept == 0 {
+            add("accept", "0 readings look normal to everything; write 1 or more".to_owned());
         }
     }
 
@@ -474,6 +551,13 @@ impl Rule {
                 "is for rules that judge readings; how long one may wait is method.after",
             ),
             ("clear", self.clear != default.clear, "the next reading ends a silence; leave it out"),
+            ("quiet", self.quiet.is_some(), "every silence is told once; leave it out"),
+            (
+                "repeat",
+                self.repeat.is_some(),
+                "no reading comes that could remind of a silence; leave it out",
+            ),
+            ("flapping", self.flapping.is_some(), "every silence is told once; leave it out"),
         ];
         odd.into_iter().filter(|(_, is_odd, _)| *is_odd).for_each(|(key, _, what)| add(key, what.to_owned()));
     }
@@ -501,7 +585,9 @@ impl Rule {
             // When the series was last heard, and by what: for all such rules together.
             Method::NoData(_) => 80,
         };
-        if self.is_on_score() { bytes * MODELS_MAX } else { bytes }
+        // A new level is learned beside the old one.
+        let beside = if self.learn == Learn::Normal { bytes } else { 0 };
+        beside + if self.is_on_score() { bytes * MODELS_MAX } else { bytes }
     }
 }
 
@@ -575,6 +661,11 @@ pub(super) mod tests {
             ignore: Ignore { absolute: 1.0, relative: 0.2 },
             missing: Missing::Breaching,
             every: Some(Duration::from_secs(60)),
+            quiet: Some(Quiet { span: Span::Readings(9), worse: 3.0 }),
+            repeat: Some(Duration::from_secs(3600)),
+            flapping: Some(Flapping { times: 3, within: Span::Readings(90) }),
+            learn: Learn::Normal,
+            accept: 7,
             ..Rule::default()
         }
     }

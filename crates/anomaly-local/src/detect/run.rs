@@ -390,10 +390,10 @@ impl<'r> Run<'r> {
         let Some(waiting) = self.waiting.get_mut(&reader.name) else { return Ok(()) };
         while let Some((line, verdict)) = waiting.next() {
             let Some(scores) = &mut reader.scores else { continue };
-            let Verdict { anomaly_score, fired, score } = verdict;
+            let Verdict { anomaly_score, told, score } = verdict;
             let score = score.map_or_else(String::new, |score| score.to_string());
             let (timestamp, value) = (output::cell(&line.timestamp), output::cell(&line.value));
-            scores.line(&format!("{timestamp},{value},{anomaly_score},{},{score}", u8::from(fired)))?;
+            scores.line(&format!("{timestamp},{value},{anomaly_score},{},{score}", u8::from(told)))?;
         }
         match &mut reader.scores {
             Some(scores) if reader.live => scores.flush(),
@@ -490,8 +490,10 @@ impl<'r> Run<'r> {
     fn write_alerts(&mut self, transitions: &[Transition]) -> Result<(), DetectError> {
         for transition in transitions {
             match transition.step {
-                Step::Fired => self.summary.fired += 1,
+                _ if transition.held.is_some() => self.summary.held += 1,
+                Step::Fired | Step::Flapping => self.summary.fired += 1,
                 Step::Resolved => self.summary.resolved += 1,
+                Step::Escalated | Step::Repeated | Step::Acknowledged => {}
             }
             if let Some(alerts) = &mut self.alerts {
                 alerts.line(&wire::write(&TransitionV1::new(transition.clone())))?;
@@ -632,7 +634,7 @@ impl Verdict {
         let judgement = &judged.judgement;
         Verdict {
             anomaly_score: anomaly_score(judgement.findings.first().map(|found| &found.finding)),
-            fired: judgement.transitions.iter().any(|t| t.step == Step::Fired),
+            told: judgement.transitions.iter().any(Transition::is_alarm),
             score: judged.score,
         }
     }

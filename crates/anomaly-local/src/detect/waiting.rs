@@ -28,8 +28,8 @@ pub(crate) struct Line {
 pub(crate) struct Verdict {
     /// On the scale for people; 0 where there is nothing to judge by.
     pub(crate) anomaly_score: f64,
-    /// Whether an alert fired on it.
-    pub(crate) fired: bool,
+    /// Whether people are told of it that something is wrong.
+    pub(crate) told: bool,
     /// The detector's own score.
     pub(crate) score: Option<f64>,
 }

@@ -53,14 +53,16 @@ impl<'p> Judge<'p> {
 
     /// The reading with the detector's score, if that is wanted, after the detector has learned it.
     ///
-    /// Of a reading in which a feature has no value at all there is none, and nothing to learn.
+    /// Of a reading in which a feature has no value at all there is none, and nothing to learn; nor of one that a
+    /// calendar excludes.
     fn scored<'r>(&mut self, state: &SeriesState, row: &'r Scored, model: &str) -> Cow<'r, Scored> {
         let Some(detector) = &mut self.detector else { return Cow::Borrowed(row) };
         let mut scored = row.clone();
         let reading = &mut scored.reading;
         state.fill(reading);
         let is_whole = reading.filled.iter().all(|filled| reading.has(filled.feature as usize));
-        let score = if is_whole { observe(detector, &reading.features) } else { None };
+        let is_wanted = is_whole && !self.policy.excludes(&reading.series, reading.at);
+        let score = if is_wanted { observe(detector, &reading.features) } else { None };
         if model == STREAMING {
             scored.score = score;
         }

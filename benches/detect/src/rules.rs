@@ -103,7 +103,7 @@ fn read(file: &Path, what: &str) -> Result<Vec<Row>> {
         "streaming" => Some(Box::new(Streaming::new(StreamingOptions::default())?)),
         "embedded" => {
             // As `anomaly detect` makes it.
-            let shingle = Config::default().model.shingle() as usize;
+            let shingle = Config::default().model.shingle();
             Some(Box::new(Forest::new(ForestOptions { shingle, ..ForestOptions::default() })?))
         }
         "value" => None,

@@ -1,12 +1,13 @@
 //! Every method of a rule on every detector's scores, and on the values where it is made for them.
 //!
 //! A detector scores a series once; each rule then judges the same scores through `classify`, as it does in
-//! production. `alert` is 1 on the rows on which an alert fires.
+//! production. `alert` is 1 on the rows on which people are told that something is wrong: that an alert fires, or is
+//! worse.
 
 use std::fs;
 use std::path::Path;
 
-use anomaly_core::alert::Step;
+use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState, classify};
 use anomaly_core::config::{Config, Rule};
 use anomaly_core::position::{Position, Sequence};
@@ -30,8 +31,14 @@ const OF_ALL: &[&str] = &[
     r#""kind":"spike-and-dip""#,
     r#""kind":"change-point""#,
 ];
-/// When an alert fires and is over: the default rule's, and that of the streaming detector's.
-const HOLDS: [(&str, &str); 2] = [("3 of 4", "30 of 30"), ("1 of 1", "64 of 64")];
+/// When an alert fires and is over, the default rule's and that of the streaming detector's; and for how long others
+/// are not told.
+const LIVES: [(&str, &str, Option<&str>); 4] = [
+    ("3 of 4", "30 of 30", None),
+    ("3 of 4", "30 of 30", Some("100 readings")),
+    ("1 of 1", "64 of 64", None),
+    ("1 of 1", "64 of 64", Some("100 readings")),
+];
 
 /// The numbers of a series: each row's line, value and score.
 struct Row {
@@ -41,15 +48,16 @@ struct Row {
 }
 
 /// Judges every series under `data` by every rule on `what`: `streaming`, `embedded` or `value`. Writes a folder for
-/// each rule into `results`, and prints a line for each: the folder, the method, and `for`.
+/// each rule into `results`, and prints a line for each: the folder, the method, `for` and `quiet`.
 pub(crate) fn run(what: &str, data: &Path, results: &Path) -> Result<Vec<String>> {
     let series = series_under(data)?;
     let scored = series.iter().map(|file| read(file, what)).collect::<Result<Vec<_>>>()?;
     let mut told = Vec::new();
     let of_streaming = OF_STREAMING.iter().filter(|_| what == "streaming");
     for method in of_streaming.chain(OF_ALL) {
-        for (hold, clear) in HOLDS {
-            let policy = policy(what, method, hold, clear)?;
+        for life in LIVES {
+            let policy = policy(what, method, life)?;
+            let (hold, _, quiet) = life;
             let folder = format!("{what}-{}", told.len());
             for (file, rows) in series.iter().zip(&scored) {
                 let to = results.join(&folder).join(file.strip_prefix(data)?);
@@ -57,16 +65,18 @@ pub(crate) fn run(what: &str, data: &Path, results: &Path) -> Result<Vec<String>
                 fs::write(&to, judge(&policy, rows)?).with_context(|| to.display().to_string())?;
             }
             let method = method.replace("\"kind\":", "").replace(['"', ':'], " ").replace("  ", " ");
-            told.push(format!("{folder}\t{}\t{hold}", method.trim().replace(" ,", ",")));
+            let quiet = quiet.unwrap_or("none");
+            told.push(format!("{folder}\t{}\t{hold}\t{quiet}", method.trim().replace(" ,", ",")));
         }
     }
     Ok(told)
 }
 
-fn policy(what: &str, method: &str, hold: &str, clear: &str) -> Result<Policy> {
+fn policy(what: &str, method: &str, (hold, clear, quiet): (&str, &str, Option<&str>)) -> Result<Policy> {
     let (on, direction) = if what == "value" { ("value", "both") } else { ("score", "high") };
+    let quiet = quiet.map_or_else(String::new, |quiet| format!(r#","quiet":"{quiet}""#));
     let rule: Rule = serde_json::from_str(&format!(
-        r#"{{"on":"{on}","method":{{{method}}},"direction":"{direction}","for":"{hold}","clear":{{"for":"{clear}"}}}}"#
+        r#"{{"on":"{on}","method":{{{method}}},"direction":"{direction}","for":"{hold}","clear":{{"for":"{clear}"}}{quiet}}}"#
     ))?;
     Ok(Policy::new(&Config { rules: vec![rule], ..Config::default() }, &["value".to_owned()]))
 }
@@ -78,8 +88,8 @@ fn judge(policy: &Policy, rows: &[Row]) -> Result<String> {
         let judgement = classify(policy, &mut state, &scored(number, row)?, "bench");
         let score =
             judgement.findings.first().and_then(|found| Some(found.finding.margin()?.anomaly_score()));
-        let fired = judgement.transitions.iter().any(|transition| transition.step == Step::Fired);
-        text.push_str(&format!("{},{},{}\n", row.line, score.unwrap_or(0.0), u8::from(fired)));
+        let told = judgement.transitions.iter().any(Transition::is_alarm);
+        text.push_str(&format!("{},{},{}\n", row.line, score.unwrap_or(0.0), u8::from(told)));
     }
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench rules`: how right each method of a rule is, by the alerts that it fires.
+//! `cargo xtask bench rules`: how right each method of a rule is, by what people are told of it.
 //!
 //! On the series that [`detect`] judges detectors by, and by the same judge. Each detector scores each series once; all
 //! methods judge the same scores, at one setting for all series.
@@ -33,16 +33,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let (program, place) = (build::detect()?, place()?.join("rules"));
     detect::emptied(&place)?;
-    println!("| on | method | for | standard / low FP / low FN | event F1 | recall | false/1000 | delay |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!(
+        "| on | method | for | quiet | standard / low FP / low FN | event F1 | recall | false/1000 | delay |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     for (what, name) in JUDGED {
         let told = output(Command::new(&program).args(["rules", what]).arg(nab.join("data")).arg(&place))?;
         for line in told.lines() {
             let mut fields = line.split('\t');
             let mut field = || fields.next().with_context(|| format!("bench-detect said {line:?}"));
-            let (folder, method, hold) = (field()?, field()?, field()?);
+            let (folder, method, hold, quiet) = (field()?, field()?, field()?, field()?);
             let (_, judged) = detect::judge(&nab, &place.join(folder), &[])?;
-            println!("| {name} | {method} | {hold} | {} |", figures(&judged)?);
+            println!("| {name} | {method} | {hold} | {quiet} | {} |", figures(&judged)?);
         }
     }
     Ok(())
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn figures(judged: &Value) -> Result<String> {
     let figure = |path: &str| judged.pointer(path).and_then(Value::as_f64).with_context(|| path.to_owned());
     // Where no window is caught there is no delay.
-    let delay = figure("/alerts/delay_after_label_median").map_or(String::new(), |rows| format!("{rows:.0}"));
+    let delay = figure("/alerts/delay_after_label_median")
+        .map_or(String::new(), |rows| format!("{:.0}", rows.round() + 0.0));
     Ok(format!(
         "{:.1} / {:.1} / {:.1} | {:.3} | {:.2} | {:.2} | {delay}",
         figure("/fixed/standard")?,

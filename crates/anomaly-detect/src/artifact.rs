@@ -80,16 +80,15 @@ impl Model {
     /// # Errors
     /// Those of `to`.
     pub fn write(&self, to: impl Write) -> io::Result<()> {
-        let (manifest, forest) = self.parts();
         // 255 is "unknown operating system": by default the byte tells where the file was made.
         let gzip = GzBuilder::new().mtime(0).operating_system(255).write(to, Compression::new(6));
         let mut archive = tar::Builder::new(gzip);
-        for (name, bytes) in [(MANIFEST, manifest.as_slice()), (FOREST, forest.as_slice())] {
+        for (name, bytes) in self.files() {
             let mut header = tar::Header::new_ustar();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
             header.set_mtime(0);
-            archive.append_data(&mut header, name, bytes)?;
+            archive.append_data(&mut header, name, bytes.as_slice())?;
         }
         archive.into_inner()?.finish()?.flush()
     }
@@ -139,6 +138,13 @@ impl Model {
             trees,
             id,
         })
+    }
+
+    /// The model as files, as [`Model::from_files`] takes them: names and contents. SageMaker packs what a training
+    /// container leaves.
+    pub fn files(&self) -> [(&'static str, Vec<u8>); 2] {
+        let (manifest, forest) = self.parts();
+        [(MANIFEST, manifest), (FOREST, forest)]
     }
 
     /// The contents of `model.json` and `forest.bin`.

@@ -1,6 +1,7 @@
 //! A frozen model: trained once on a history, then one row in, one score out, for ever the same.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use anomaly_core::calibration::Calibration;
 use sha2::{Digest, Sha256};
@@ -23,6 +24,18 @@ const FOLDS: usize = 5;
 /// many scores is known to a hundredth of their deviation.
 const CALIBRATION_ROWS_MAX: usize = 20_000;
 
+/// Rows learned between two words of how far training is: some tens of milliseconds.
+const ROWS_BETWEEN_WORDS: u64 = 1000;
+
+/// How far a training is, in rows that trees learn: those of the model, and those of the forests it is calibrated by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows learned.
+    pub done: u64,
+    /// Rows there are to learn, from the first word on; never less than `done`.
+    pub all: u64,
+}
+
 /// How a [`Model`] is trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainOptions {
@@ -44,6 +57,18 @@ impl Default for TrainOptions {
     /// named.
     fn default() -> Self {
         TrainOptions { features: Vec::new(), shingle: 1, trees: 100, sample_size: 256, seed: 0 }
+    }
+}
+
+impl TrainOptions {
+    /// What is outside its range, a sentence each; none, if a model can be trained so.
+    pub fn problems(&self) -> Vec<String> {
+        let sizes = trees::check_sizes(self.trees, self.sample_size, 1).err();
+        let mut problems = sizes.map(|error| error.problems().to_vec()).unwrap_or_default();
+        if !(1..=SHINGLE_MAX).contains(&self.shingle) {
+            problems.push(TrainError::Shingle { shingle: self.shingle }.to_string());
+        }
+        problems
     }
 }
 
@@ -80,6 +105,19 @@ impl Model {
         rows: impl IntoIterator<Item = Vec<f64>>,
         options: &TrainOptions,
     ) -> Result<Model, TrainError> {
+        Model::train_watched(rows, options, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Model::train`]; `watch` is told how far it is, at first and after each thousand rows, and may end it.
+    /// What it says makes no difference to the model.
+    ///
+    /// # Errors
+    /// Those of [`Model::train`], and [`TrainError::Stopped`] if `watch` ended it.
+    pub fn train_watched(
+        rows: impl IntoIterator<Item = Vec<f64>>,
+        options: &TrainOptions,
+        watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Model, TrainError> {
         trees::check_sizes(options.trees, options.sample_size, 1).map_err(TrainError::Options)?;
         let shingle = options.shingle;
         if !(1..=SHINGLE_MAX).contains(&shingle) {
@@ -94,6 +132,9 @@ impl Model {
         let scales = scale::fit_all(last, features.len());
         let points: Vec<Vec<f32>> = rows.iter().map(|row| scale::apply_all(&scales, row)).collect();
         drop(rows);
+        let folds = Folds::of(points.len(), shingle);
+        let mut work = Work { progress: Progress { done: 0, all: folds.learned() + points.len() as u64 }, watch };
+        work.tell()?;
         let plan = Plan {
             width,
             shingle: 1,
@@ -111,9 +152,9 @@ impl Model {
             seed: options.seed,
             trees_count: options.trees,
             sample_size: options.sample_size,
-            calibration: calibrate(&plan, &points, shingle)?,
+            calibration: calibrate(&plan, &points, &folds, &mut work)?,
             scales,
-            trees: grow(&plan, points.iter())?,
+            trees: grow(&plan, points.iter(), &mut work)?,
             id: String::new(),
         };
         Ok(model.identified())
@@ -215,6 +256,8 @@ pub enum TrainError {
         /// Names given.
         found: usize,
     },
+    /// Who watched ended it.
+    Stopped,
     /// The trees' own check of their state failed: a fault of this program, not of the data.
     Inconsistent,
 }
@@ -231,12 +274,14 @@ impl fmt::Display for TrainError {
                     1 => "a few hundred rows of normal operation make a useful model",
                     _ => "rows of fewer readings need less of a history",
                 };
-                write!(f, "{found} rows are too few to train on: at least {least} are needed\nhint: {hint}")
+                let rows = if *found == 1 { "1 row is" } else { &format!("{found} rows are") };
+                write!(f, "{rows} too few to train on: at least {least} are needed\nhint: {hint}")
             }
             TrainError::Row { row_idx, problem } => write!(f, "row {}: {problem}", row_idx + 1),
             TrainError::Names { expected, found } => {
                 write!(f, "{found} feature names for rows of {expected} features")
             }
+            TrainError::Stopped => f.write_str("stopped before the end"),
             TrainError::Inconsistent => {
                 f.write_str("the trees contradict themselves; please report this history")
             }
@@ -285,35 +330,96 @@ fn fingerprint(rows: &[Vec<f64>]) -> String {
     artifact::hex(&hash.finalize())
 }
 
-fn grow<'a>(plan: &Plan, points: impl Iterator<Item = &'a Vec<f32>>) -> Result<Trees, TrainError> {
+/// Training as it goes, and who is told of it.
+struct Work<'w> {
+    progress: Progress,
+    watch: &'w mut dyn FnMut(Progress) -> ControlFlow<()>,
+}
+
+impl Work<'_> {
+    fn learned_one(&mut self) -> Result<(), TrainError> {
+        self.progress.done += 1;
+        if self.progress.done.is_multiple_of(ROWS_BETWEEN_WORDS) { self.tell() } else { Ok(()) }
+    }
+
+    fn tell(&mut self) -> Result<(), TrainError> {
+        match (self.watch)(self.progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(TrainError::Stopped),
+        }
+    }
+}
+
+fn grow<'a>(
+    plan: &Plan,
+    points: impl Iterator<Item = &'a Vec<f32>>,
+    work: &mut Work,
+) -> Result<Trees, TrainError> {
     let mut trees = Trees::new(plan).map_err(TrainError::Options)?;
     for point in points {
         trees.learn(point).map_err(|_| TrainError::Inconsistent)?;
+        work.learned_one()?;
     }
     Ok(trees)
 }
 
-/// Scores each part of the rows by a forest that has seen none of their readings.
+/// How the rows of a history are dealt out to be scored by a forest that has seen none of their readings.
 ///
 /// Rows of one reading are dealt out in turn, so that each part has rows of all of the history's phases. Rows of several
 /// share readings with their neighbours: they are dealt out by the block, and the rows that reach into a block are not
 /// learned for it.
-fn calibrate(plan: &Plan, points: &[Vec<f32>], shingle: usize) -> Result<Calibration, TrainError> {
-    let step = points.len().div_ceil(CALIBRATION_ROWS_MAX);
-    let points: Vec<_> = points.iter().step_by(step).collect();
-    // How many rows before and behind it share readings with a row.
-    let reach = (shingle - 1) / step;
-    let block = match reach {
-        0 => 1,
-        reach => (points.len() / (2 * FOLDS)).clamp(reach + 1, 8 * (reach + 1)),
-    };
-    let fold = |row_idx: usize| row_idx / block % FOLDS;
-    let mut scores = Vec::with_capacity(points.len());
+struct Folds {
+    /// Each so many rows of the history one is taken.
+    step: usize,
+    /// How many are taken.
+    rows: usize,
+    /// How many rows before and behind it share readings with a row.
+    reach: usize,
+    block: usize,
+}
+
+impl Folds {
+    fn of(rows: usize, shingle: usize) -> Folds {
+        let step = rows.div_ceil(CALIBRATION_ROWS_MAX).max(1);
+        let (rows, reach) = (rows.div_ceil(step), (shingle - 1) / step);
+        let block = match reach {
+            0 => 1,
+            reach => (rows / (2 * FOLDS)).clamp(reach + 1, 8 * (reach + 1)),
+        };
+        Folds { step, rows, reach, block }
+    }
+
+    fn is_in(&self, row_idx: usize, fold_idx: usize) -> bool {
+        row_idx / self.block % FOLDS == fold_idx
+    }
+
+    /// Whether the row has readings of rows of that part.
+    fn touches(&self, row_idx: usize, fold_idx: usize) -> bool {
+        [row_idx.saturating_sub(self.reach), row_idx, row_idx + self.reach]
+            .iter()
+            .any(|row_idx| self.is_in(*row_idx, fold_idx))
+    }
+
+    /// How many rows are learned for all parts together.
+    fn learned(&self) -> u64 {
+        let learned = |fold_idx| (0..self.rows).filter(move |row_idx| !self.touches(*row_idx, fold_idx));
+        (0..FOLDS).map(|fold_idx| learned(fold_idx).count() as u64).sum()
+    }
+}
+
+/// Scores each part of the rows by a forest that has seen none of their readings.
+fn calibrate(
+    plan: &Plan,
+    points: &[Vec<f32>],
+    folds: &Folds,
+    work: &mut Work,
+) -> Result<Calibration, TrainError> {
+    let mut scores = Vec::with_capacity(folds.rows);
     for fold_idx in 0..FOLDS {
-        let shares = |i: usize| [i.saturating_sub(reach), i, i + reach].iter().any(|i| fold(*i) == fold_idx);
-        let rows = || points.iter().enumerate();
-        let trees = grow(plan, rows().filter(|(i, _)| !shares(*i)).map(|(_, point)| *point))?;
-        for (_, point) in rows().filter(|(i, _)| fold(*i) == fold_idx) {
+        let rows = || points.iter().step_by(folds.step).enumerate();
+        let others = rows().filter(|(row_idx, _)| !folds.touches(*row_idx, fold_idx));
+        let trees = grow(plan, others.map(|(_, point)| point), work)?;
+        for (_, point) in rows().filter(|(row_idx, _)| folds.is_in(*row_idx, fold_idx)) {
             scores.push(trees.score(point).map_err(|_| TrainError::Inconsistent)?);
         }
     }

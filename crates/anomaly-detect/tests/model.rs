@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 
-use anomaly_detect::{ArtifactError, InputError, Model, ROWS_MIN, TrainError, TrainOptions};
+use anomaly_detect::{ArtifactError, InputError, Model, Progress, ROWS_MIN, TrainError, TrainOptions};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -71,6 +72,30 @@ fn the_same_history_and_seed_make_the_same_bytes() -> Outcome {
     assert_ne!(model.id(), other.id());
     let files = files(&artifact(&model)?)?;
     assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["model.json", "forest.bin"]);
+    Ok(())
+}
+
+#[test]
+fn training_tells_how_far_it_is_and_can_be_ended() -> Outcome {
+    for shingle in [1, 2] {
+        let options = TrainOptions { shingle, ..options() };
+        let mut words: Vec<Progress> = Vec::new();
+        let watched = Model::train_watched(rows(3_000), &options, &mut |progress| {
+            words.push(progress);
+            ControlFlow::Continue(())
+        })?;
+        assert!(artifact(&watched)? == artifact(&Model::train(rows(3_000), &options)?)?, "it is the same model");
+        assert_eq!(words[0].done, 0);
+        assert!(words.is_sorted_by(|a, b| a.done < b.done && a.all == b.all), "{words:?}");
+        let last = words[words.len() - 1];
+        assert!(last.done > last.all - 1_000 && last.done <= last.all, "what was foreseen was done: {last:?}");
+        let mut word = 0;
+        let ended = Model::train_watched(rows(3_000), &options, &mut |_| {
+            word += 1;
+            if word == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((ended.err(), word), (Some(TrainError::Stopped), 3));
+    }
     Ok(())
 }
 

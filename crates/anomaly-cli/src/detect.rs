@@ -16,6 +16,7 @@ use anomaly_local::input::{Source, Stop};
 use anomaly_local::serve::open_model;
 use anyhow::{Context, bail, ensure};
 
+use crate::signals;
 use crate::terminal::{Form, Terminal};
 
 /// Find what is strange in CSV or JSON lines, and tell it as it happens.
@@ -91,7 +92,7 @@ pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
         state: args.state,
     };
     let stop = Stop::default();
-    stop_on_signals(&stop)?;
+    signals::stop_on_signals(&stop)?;
     let form = match (&args.explain, args.json) {
         (Some(_), _) => Form::Explained,
         (None, true) => Form::Json,
@@ -155,7 +156,7 @@ fn not_there(Which { series, at }: &Which, summary: &Summary) -> String {
 }
 
 /// A column by name, or a JSON pointer as it is.
-fn column(name: String) -> String {
+pub(crate) fn column(name: String) -> String {
     if name.starts_with('/') { name } else { pointer(&name) }
 }
 
@@ -167,19 +168,6 @@ fn model(path: &Path) -> anyhow::Result<Model> {
         path.display()
     );
     open_model(path).with_context(|| format!("the model {} cannot be used", path.display()))
-}
-
-/// The first signal ends the run after the row at hand, the second one at once.
-fn stop_on_signals(stop: &Stop) -> anyhow::Result<()> {
-    let stop = stop.clone();
-    let hear = move || {
-        if stop.is_requested() {
-            // 128 + SIGINT, as shells have it.
-            std::process::exit(130);
-        }
-        stop.request();
-    };
-    ctrlc::set_handler(hear).context("signals cannot be heard")
 }
 
 fn exit_code(summary: &Summary) -> ExitCode {

@@ -6,6 +6,7 @@ mod local;
 mod rejects;
 mod render;
 mod serve;
+mod signals;
 mod terminal;
 mod train;
 

@@ -87,11 +87,7 @@ impl Watcher for Terminal {
             self.say(&format!("{}: {}", source.name, describe(rows.input())));
         }
         if let (false, (_, Some(bytes))) = (self.quiet, rows.progress()) {
-            // Draws on a terminal only.
-            self.bar = ProgressBar::new(bytes).with_message(plain(&source.name));
-            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}") {
-                self.bar.set_style(style);
-            }
+            self.bar = bar(bytes, &source.name);
         }
     }
 
@@ -123,6 +119,15 @@ impl Watcher for Terminal {
     }
 }
 
+/// A progress bar of `length` steps, on stderr; it draws on a terminal only.
+pub(crate) fn bar(length: u64, name: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(plain(name));
+    match ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 fn style(transition: &Transition) -> Style {
     let style = Style::new().bold();
     match (transition.step, transition.severity) {
@@ -134,7 +139,7 @@ fn style(transition: &Transition) -> Style {
 }
 
 /// `text` without control characters but line breaks: names come from records, and could move the cursor.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
@@ -173,6 +178,7 @@ fn lines(summary: &Summary, took: Duration) -> Vec<String> {
     lines
 }
 
-fn count(n: u64, what: &str) -> String {
+/// "1 alert", "2 alerts".
+pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

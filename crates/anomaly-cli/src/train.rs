@@ -1,24 +1,27 @@
 //! `anomaly train`: from a history of normal operation to a model artifact.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+mod history;
+mod place;
+
+use std::fs;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anomaly_core::calibration::{Calibration, Quantiles};
+use anomaly_core::calibration::Quantiles;
 use anomaly_core::config::Input;
-use anomaly_core::fields::pointer;
-use anomaly_core::reading::SeriesId;
 use anomaly_core::rule::short;
-use anomaly_core::window::{Window, Windowed};
-use anomaly_detect::{Model, SHINGLE_MAX, TrainOptions};
-use anomaly_local::input::{Rows, Source, Stop};
+use anomaly_detect::{Model, Progress, TrainError, TrainOptions};
+use anomaly_local::input::{Source, Stop};
 use anyhow::{Context, bail, ensure};
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-/// Rejected rows that are told one by one.
-const REJECTS_TOLD: u64 = 3;
+use self::history::{History, Plan, resting, say};
+use crate::detect::column;
+use crate::signals;
+use crate::terminal::bar;
 
 /// Learn what is normal from a history, and write a model.
 #[derive(Debug, clap::Args)]
@@ -58,163 +61,97 @@ pub(crate) struct TrainArgs {
     json: bool,
 }
 
-/// The rows of all histories, and how they were read.
-struct History {
-    features: Vec<String>,
-    rows: Vec<Vec<f64>>,
-    rejected: u64,
-}
-
 /// Trains and writes a model, and says what it learned.
 ///
 /// # Errors
-/// If a history cannot be read, is too short or has no row that can be learned, or the model cannot be written.
+/// If a history cannot be read, is too short or has no row that can be learned, or the model cannot be written; or if
+/// it was stopped before the end, and then nothing was written.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+    let stop = Stop::default();
+    signals::stop_on_signals(&stop)?;
+    train(&args, &stop)
+}
+
+fn train(args: &TrainArgs, stop: &Stop) -> anyhow::Result<ExitCode> {
     // Before hours of history are read.
-    check_places(&args)?;
-    ensure!(
-        (1..=SHINGLE_MAX).contains(&args.shingle),
-        "--shingle: {} is not 1 to {SHINGLE_MAX}",
-        args.shingle
-    );
-    let history = read(&args)?;
-    let rejected = history.rejected;
-    let resting: Vec<String> = resting(&history).map(str::to_owned).collect();
-    let options = TrainOptions {
-        features: history.features,
-        shingle: args.shingle,
-        trees: args.trees,
-        sample_size: args.sample_size,
-        seed: args.seed,
+    let output = place::of_model(&args.output, &args.histories)?;
+    let calibration = args.calibration.as_deref();
+    calibration.map(|path| place::check_calibration(path, &output, &args.histories)).transpose()?;
+    let options = options(args)?;
+    let Some(history) = history::read(&Source::all(&args.histories), plan(args), stop)? else {
+        bail!(STOPPED)
     };
-    let model = Model::train(history.rows, &options).context("cannot train")?;
-    for name in resting {
-        writeln!(
-            io::stderr().lock(),
-            "{name} never moves in this history: its first move will look strange\n\
-             hint: train on a longer history, or choose the others with --value"
-        )?;
-    }
-    write(&model, &args.output).with_context(|| format!("cannot write {}", args.output.display()))?;
+    let rejected = history.rejected;
+    let model = learn(history, options, stop)?;
+    place::write(&model, &output, stop).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => anyhow::anyhow!(STOPPED),
+        _ => anyhow::Error::new(error).context(format!("cannot write {}", args.output.display())),
+    })?;
     let summary = match args.json {
         true => as_json(&model, rejected, &args.output),
         false => as_text(&model, rejected, &args.output),
     };
     writeln!(io::stdout().lock(), "{summary}")?;
-    if let Some(path) = &args.calibration {
+    if let Some(path) = calibration {
         write_calibration(&model, path).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the files can be written where they are to be.
-fn check_places(args: &TrainArgs) -> anyhow::Result<()> {
-    for path in args.calibration.iter().filter(|path| !is_stdout(path)).chain([&args.output]) {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        ensure!(folder.is_dir(), "cannot write {}: there is no folder {}", path.display(), folder.display());
-    }
-    let Some(path) = args.calibration.as_deref().filter(|path| !is_stdout(path)) else { return Ok(()) };
-    let is_ours = |text: &str| text.is_empty() || text.starts_with(Calibration::HEADER);
-    ensure!(
-        fs::read_to_string(path).as_deref().map_or(!path.exists(), is_ours),
-        "{} holds something else than {}, and would be written over\n\
-         hint: give a file of its own, or `-`, and paste what it says",
-        path.display(),
-        Calibration::HEADER
-    );
-    Ok(())
+/// What is said when a signal ended it.
+const STOPPED: &str = "stopped before the end; no model was written";
+
+/// Sizes within their ranges; the names of the features are those of the first file.
+fn options(args: &TrainArgs) -> anyhow::Result<TrainOptions> {
+    let TrainArgs { shingle, trees, sample_size, seed, .. } = *args;
+    let options = TrainOptions { features: Vec::new(), shingle, trees, sample_size, seed };
+    let problems = options.problems();
+    ensure!(problems.is_empty(), "a model cannot be trained so: {}", problems.join("; "));
+    Ok(options)
 }
 
-fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+fn plan(args: &TrainArgs) -> Plan {
+    let input = Input {
+        series: args.series.clone().map(column).unwrap_or_default(),
+        features: args.values.iter().cloned().map(column).collect(),
+        ..Input::default()
+    };
+    Plan { input, shingle: args.shingle }
+}
+
+/// Trains under a bar, and says what of the history will make itself felt.
+fn learn(history: History, options: TrainOptions, stop: &Stop) -> anyhow::Result<Model> {
+    for name in resting(&history) {
+        say(&format!(
+            "{name} never moves in this history: its first move will look strange\n\
+             hint: train on a longer history, or choose the others with --value"
+        ));
+    }
+    let options = TrainOptions { features: history.features, ..options };
+    let mut bar = ProgressBar::hidden();
+    let trained =
+        Model::train_watched(history.rows, &options, &mut |progress| watch(&mut bar, progress, stop));
+    bar.finish_and_clear();
+    match trained {
+        Err(TrainError::Stopped) => bail!(STOPPED),
+        trained => trained.context("cannot train"),
+    }
+}
+
+fn watch(learning: &mut ProgressBar, progress: Progress, stop: &Stop) -> ControlFlow<()> {
+    if progress.done == 0 {
+        *learning = bar(progress.all, "learning");
+    }
+    learning.set_position(progress.done);
+    if stop.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn write_calibration(model: &Model, path: &Path) -> io::Result<()> {
     let toml = model.calibration().to_toml();
-    match is_stdout(path) {
+    match place::is_std(path) {
         true => io::stdout().lock().write_all(toml.as_bytes()),
         false => fs::write(path, toml),
     }
-}
-
-/// All rows of all files, one after the other, each with the features of the first.
-fn read(args: &TrainArgs) -> anyhow::Result<History> {
-    let named = |name: &String| if name.starts_with('/') { name.clone() } else { pointer(name) };
-    let mut input = Input {
-        series: args.series.as_ref().map(named).unwrap_or_default(),
-        features: args.values.iter().map(named).collect(),
-        ..Input::default()
-    };
-    let mut windows: HashMap<SeriesId, Window> = HashMap::new();
-    let mut history = History { features: Vec::new(), rows: Vec::new(), rejected: 0 };
-    for source in Source::all(&args.histories) {
-        let mut rows = Rows::open(&source, &input, &Stop::default())?;
-        if history.features.is_empty() {
-            for note in rows.notes() {
-                writeln!(io::stderr().lock(), "{}: {note}", source.name)?;
-            }
-            history.features = rows.feature_names().to_vec();
-            // The other files have to be of the same kind: what was found in the first is asked of them.
-            input.features.clone_from(&rows.input().features);
-        }
-        for row in &mut rows {
-            let row = row?;
-            match row.outcome {
-                Ok(reading) if args.shingle == 1 => history.rows.push(reading.features),
-                Ok(reading) => {
-                    let window = windows.entry(reading.series.clone()).or_default();
-                    // The first readings of a series have too few before them.
-                    if let Windowed::Known { row: Some(row), .. } =
-                        window.take_in_once(&reading, args.shingle)
-                    {
-                        history.rows.push(row);
-                    }
-                }
-                Err(reject) => {
-                    history.rejected += 1;
-                    if history.rejected <= REJECTS_TOLD {
-                        let (name, number, why) = (&source.name, row.number, &reject.reject);
-                        writeln!(io::stderr().lock(), "{name}: row {number} is left out: {why}")?;
-                    }
-                }
-            }
-        }
-    }
-    ensure!(
-        !history.rows.is_empty() || history.rejected == 0,
-        "no row can be learned: all {} are rejected",
-        history.rejected
-    );
-    Ok(history)
-}
-
-/// The features that have one and the same value in all rows.
-fn resting(history: &History) -> impl Iterator<Item = &str> {
-    let first = history.rows.first();
-    // The first reading of a row says enough: it has been every other one.
-    history.features.iter().enumerate().filter_map(move |(i, name)| {
-        let rests = history.rows.iter().all(|row| first.is_some_and(|first| first[i] == row[i]));
-        (rests && first.is_some()).then_some(name.as_str())
-    })
-}
-
-/// Writes beside `path` and renames, so that whoever reads it never sees half a model.
-fn write(model: &Model, path: &Path) -> anyhow::Result<()> {
-    let Some(name) = path.file_name() else { bail!("it is not the name of a file") };
-    let beside = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
-    let written = write_to(model, &beside).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What failed is the error to tell; the part is only litter.
-        let _ = fs::remove_file(&beside);
-    }
-    Ok(written?)
-}
-
-fn write_to(model: &Model, path: &Path) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create_new(path)?);
-    model.write(&mut file)?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
 /// The score above which a row is anomalous by SageMaker's advice: three deviations above the mean.
@@ -269,8 +206,11 @@ fn as_json(model: &Model, rejected: u64, path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::File;
+
     use anomaly_core::config::Config;
+
+    use super::*;
 
     fn args(histories: Vec<PathBuf>, output: PathBuf) -> TrainArgs {
         TrainArgs {
@@ -287,7 +227,16 @@ mod tests {
         }
     }
 
-    fn history(rows: u32) -> String {
+    fn read(args: &TrainArgs) -> anyhow::Result<History> {
+        let read = history::read(&Source::all(&args.histories), plan(args), &Stop::default())?;
+        read.context("nobody stopped it")
+    }
+
+    fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+        train(&args, &Stop::default())
+    }
+
+    fn csv(rows: u32) -> String {
         let rows = (0..rows).map(|n| format!("2026-01-01T00:00:{:02}Z,{},{}\n", n % 60, n % 7, n % 3));
         format!("timestamp,cpu,memory\n{}", rows.collect::<String>())
     }
@@ -296,12 +245,12 @@ mod tests {
     fn files_are_read_one_after_the_other_and_bad_rows_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (folder.path().join("one.csv"), folder.path().join("two.csv"));
-        fs::write(&one, history(30) + "2026-01-01T00:00:00Z,x,1\n").unwrap();
-        fs::write(&two, history(40)).unwrap();
+        fs::write(&one, csv(30) + "2026-01-01T00:00:00Z,x,1\n").unwrap();
+        fs::write(&two, csv(40)).unwrap();
         let read = |files: &[&PathBuf], values: &[&str]| {
             let values = values.iter().map(|value| (*value).to_owned()).collect();
             let histories = files.iter().map(|file| (*file).clone()).collect();
-            super::read(&TrainArgs { values, ..args(histories, PathBuf::new()) })
+            read(&TrainArgs { values, ..args(histories, PathBuf::new()) })
         };
         let history = read(&[&one, &two], &[]).unwrap();
         assert_eq!((history.rows.len(), history.rejected), (70, 1));
@@ -338,7 +287,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [input, output, toml] =
             ["in.csv", "model.tar.gz", "calibration.toml"].map(|name| folder.path().join(name));
-        fs::write(&input, history(100)).unwrap();
+        fs::write(&input, csv(100)).unwrap();
         let train = |calibration: &Path| {
             let calibration = Some(calibration.to_owned());
             run(TrainArgs { calibration, ..args(vec![input.clone()], output.clone()) })
@@ -361,11 +310,11 @@ mod tests {
     fn the_model_is_there_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let (input, output) = (folder.path().join("in.csv"), folder.path().join("model.tar.gz"));
-        fs::write(&input, history(10)).unwrap();
+        fs::write(&input, csv(10)).unwrap();
         assert!(
             run(args(vec![input.clone()], output.clone())).unwrap_err().to_string().contains("cannot train")
         );
-        fs::write(&input, history(100)).unwrap();
+        fs::write(&input, csv(100)).unwrap();
         run(args(vec![input.clone()], output.clone())).unwrap();
         let first = fs::read(&output).unwrap();
         assert_eq!(Model::read(first.as_slice()).unwrap().rows_trained(), 100);

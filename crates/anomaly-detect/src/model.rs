@@ -133,7 +133,8 @@ impl Model {
         let points: Vec<Vec<f32>> = rows.iter().map(|row| scale::apply_all(&scales, row)).collect();
         drop(rows);
         let folds = Folds::of(points.len(), shingle);
-        let mut work = Work { progress: Progress { done: 0, all: folds.learned() + points.len() as u64 }, watch };
+        let mut work =
+            Work { progress: Progress { done: 0, all: folds.learned() + points.len() as u64 }, watch };
         work.tell()?;
         let plan = Plan {
             width,

@@ -84,11 +84,17 @@ fn training_tells_how_far_it_is_and_can_be_ended() -> Outcome {
             words.push(progress);
             ControlFlow::Continue(())
         })?;
-        assert!(artifact(&watched)? == artifact(&Model::train(rows(3_000), &options)?)?, "it is the same model");
+        assert!(
+            artifact(&watched)? == artifact(&Model::train(rows(3_000), &options)?)?,
+            "it is the same model"
+        );
         assert_eq!(words[0].done, 0);
         assert!(words.is_sorted_by(|a, b| a.done < b.done && a.all == b.all), "{words:?}");
         let last = words[words.len() - 1];
-        assert!(last.done > last.all - 1_000 && last.done <= last.all, "what was foreseen was done: {last:?}");
+        assert!(
+            last.done > last.all - 1_000 && last.done <= last.all,
+            "what was foreseen was done: {last:?}"
+        );
         let mut word = 0;
         let ended = Model::train_watched(rows(3_000), &options, &mut |_| {
             word += 1;

@@ -62,18 +62,13 @@ struct Mutants {
 }
 
 fn mutants(args: &Args) -> Result<()> {
-    let list = cargo::root().join("tests/simulation/mutants.toml");
-    let list: Mutants = toml::from_str(&fs::read_to_string(&list)?).context("mutants.toml")?;
+    let list = list()?;
     let copy = copy_sources()?;
     ensure!(first_failure(&copy, args)?.is_none(), "the code as it is fails; mend that first");
     let mut survivors = Vec::new();
-    for Mutant { name, file, find, replace } in
-        list.mutant.into_iter().filter(|m| m.name.contains(&args.only))
-    {
-        let path = copy.join(&file);
-        let sound = fs::read_to_string(&path).with_context(|| file.display().to_string())?;
-        let found = sound.matches(&find).count();
-        ensure!(found == 1, "{name}: {find:?} stands {found} times in {}, not once", file.display());
+    for mutant in list.into_iter().filter(|m| m.name.contains(&args.only)) {
+        let (path, sound) = mutant.sound(&copy)?;
+        let Mutant { name, find, replace, .. } = mutant;
         fs::write(&path, sound.replace(&find, &replace))?;
         let noticed = first_failure(&copy, args).with_context(|| name.clone());
         fs::write(&path, sound)?;
@@ -87,6 +82,24 @@ fn mutants(args: &Args) -> Result<()> {
     }
     ensure!(survivors.is_empty(), "not noticed in {} seeds: {}", args.rounds, survivors.join("; "));
     Ok(())
+}
+
+fn list() -> Result<Vec<Mutant>> {
+    let list = cargo::root().join("tests/simulation/mutants.toml");
+    let list: Mutants = toml::from_str(&fs::read_to_string(&list)?).context("mutants.toml")?;
+    Ok(list.mutant)
+}
+
+impl Mutant {
+    /// The file that it breaks under `root`, and what stands in it.
+    fn sound(&self, root: &Path) -> Result<(PathBuf, String)> {
+        let Mutant { name, file, find, .. } = self;
+        let path = root.join(file);
+        let sound = fs::read_to_string(&path).with_context(|| file.display().to_string())?;
+        let found = sound.matches(find).count();
+        ensure!(found == 1, "{name}: {find:?} stands {found} times in {}, not once", file.display());
+        Ok((path, sound))
+    }
 }
 
 /// A copy of all files under version control, as they stand now, in the target folder.
@@ -128,5 +141,18 @@ fn first_failure(copy: &Path, args: &Args) -> Result<Option<u64>> {
         None => {
             bail!("the simulation ended without telling a seed: {}", String::from_utf8_lossy(&output.stderr))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To break the code in every way takes an hour; that each way is still there takes no time.
+    #[test]
+    fn what_each_mutant_breaks_is_there() {
+        let sound = |mutant: &Mutant| mutant.sound(cargo::root()).map_err(|missing| format!("{missing:#}"));
+        let missing: Vec<String> = list().expect("a list").iter().filter_map(|m| sound(m).err()).collect();
+        assert!(missing.is_empty(), "{}", missing.join("\n"));
     }
 }

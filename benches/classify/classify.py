@@ -2,8 +2,8 @@
 
 The same stage as `anomaly_core::classify`, with what the measured rules need of it: what came again is known by its
 position; a rule judges a score or a value by a fixed threshold or by mean and deviation, learning what lies beyond
-the threshold as if it lay on it; alerts fire on M of N readings and are over after M calm ones of N; every finding is
-an object that says why.
+the threshold as if it lay on it; alerts fire on M of N readings, are told again when they get worse and are over after
+M calm ones of N; every finding is an object that says why.
 """
 
 import gc
@@ -225,10 +225,17 @@ def alert_id(series, rule, at, previous):
     return fingerprint(series.encode(), rule.encode(), at.to_bytes(8, "little", signed=True))
 
 
+def worse(before, now):
+    """The higher severity, and the stranger of both readings."""
+    severity = max(before[0], now[0], key=SEVERITIES.index)
+    _, peak, peak_at = now if now[1].excess > before[1].excess else before
+    return severity, peak, peak_at
+
+
 class Watch:
     """What a rule remembers of a series, and its alert."""
 
-    __slots__ = ("rule", "method", "strange", "calm", "since", "alert", "previous")
+    __slots__ = ("rule", "method", "strange", "calm", "since", "worst", "alert", "previous")
 
     def __init__(self, rule):
         self.rule = rule
@@ -236,6 +243,7 @@ class Watch:
         self.strange = 0
         self.calm = 0
         self.since = None
+        self.worst = None  # severity, margin and time, of readings that no alert takes in yet
         self.alert = None
         self.previous = None
 
@@ -270,17 +278,25 @@ class Watch:
         if alert is not None:
             self.calm = self.calm << 1 & rule.clear_mask
             alert.anomalous += 1
-            if SEVERITIES.index(severity) > SEVERITIES.index(alert.severity):
-                alert.severity = severity
             if margin.excess > alert.peak.excess:
                 alert.peak, alert.peak_at = margin, reading.at
-            return None
+            if SEVERITIES.index(severity) <= SEVERITIES.index(alert.severity):
+                return None
+            alert.severity = severity
+            alert.step_number += 1
+            return ("escalated", alert)
+        worst = (severity, margin, reading.at)
+        if self.worst is not None:
+            worst = worse(self.worst, worst)
         if self.strange.bit_count() < rule.m:
+            self.worst = worst
             return None
+        severity, peak, peak_at = worst
         name = alert_id(reading.series, rule.name, reading.at, self.previous)
         self.calm = 0
+        self.worst = None
         self.alert = self.previous = Alert(
-            name, 1, self.since, reading.at, severity, margin, reading.at, self.strange.bit_count()
+            name, 1, self.since, reading.at, severity, peak, peak_at, self.strange.bit_count()
         )
         return ("fired", self.alert)
 
@@ -291,6 +307,7 @@ class Watch:
         if alert is None:
             if not self.strange:
                 self.since = None
+                self.worst = None
             return None
         self.calm = (self.calm << 1 | (margin.excess < rule.clear_below)) & rule.clear_mask
         if self.calm.bit_count() < rule.clear_m:
@@ -398,6 +415,13 @@ def judge_all(rules, lines, told=None):
     return took_ns, steps
 
 
+def packed(margin):
+    numbers = [margin.judged, margin.threshold, margin.excess]
+    if margin.mean is not None:
+        numbers += [margin.mean, margin.deviation, margin.k]
+    return struct.pack(f"<{len(numbers)}d", *numbers)
+
+
 def hashes(rules, lines):
     """Of all that is found, to the bit."""
     found, stepped = hashlib.sha256(), hashlib.sha256()
@@ -406,16 +430,14 @@ def hashes(rules, lines):
         for finding in findings:
             found.update(finding.state.encode())
             if finding.margin is not None:
-                m = finding.margin
-                found.update(struct.pack("<ddd", m.judged, m.threshold, m.excess))
-                if m.mean is not None:
-                    found.update(struct.pack("<ddd", m.mean, m.deviation, m.k))
+                found.update(packed(finding.margin))
         for t in transitions:
             words = (
                 t.alert, t.number, t.step, t.severity, t.series, t.rule, t.at, t.since, t.peak_at, t.anomalous,
                 len(t.features[0][2]),
             )  # fmt: skip
             stepped.update((" ".join(map(str, words)) + "\n").encode())
+            stepped.update(packed(t.peak))
 
     _, steps = judge_all(rules, lines, told)
     return {"findings": found.hexdigest(), "transitions": stepped.hexdigest(), "steps": steps}

@@ -93,12 +93,7 @@ fn tell(policy: &Policy, lines: &[&str]) -> Result<Told> {
     let (_, steps) = judge_all(policy, lines, |judgement| {
         for found in &judgement.findings {
             findings.update(found.finding.as_str());
-            found
-                .finding
-                .margin()
-                .into_iter()
-                .flat_map(numbers)
-                .for_each(|n| findings.update(n.to_le_bytes()));
+            found.finding.margin().iter().for_each(|margin| findings.update(packed(margin)));
         }
         for step in &judgement.transitions {
             transitions.update(format!(
@@ -115,17 +110,18 @@ fn tell(policy: &Policy, lines: &[&str]) -> Result<Told> {
                 step.anomalous,
                 step.features[0].recent.len(),
             ));
+            transitions.update(packed(&step.peak));
         }
     })?;
     Ok(Told { findings, transitions, steps })
 }
 
-fn numbers(margin: &Margin) -> Vec<f64> {
+fn packed(margin: &Margin) -> Vec<u8> {
     let mut numbers = vec![margin.judged, margin.threshold, margin.excess];
     if let Basis::Sigma { mean, deviation, k } = margin.basis {
         numbers.extend([mean, deviation, k]);
     }
-    numbers
+    numbers.into_iter().flat_map(f64::to_le_bytes).collect()
 }
 
 fn hex(hash: Sha256) -> String {

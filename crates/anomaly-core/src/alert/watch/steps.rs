@@ -1,0 +1,207 @@
+//! How a rule's alerts come and go: what a finding, or that there is none, does to them.
+
+use super::{Asked, Stepped, Watch};
+use crate::alert::life::{Life, Worst};
+use crate::alert::{AlertId, Open, Step};
+use crate::config::{Missing, Rule, Severity};
+use crate::rule::held::{Last, Verdict};
+use crate::rule::{self, Basis, Margin};
+use crate::time::Timestamp;
+
+impl Watch {
+    pub(super) fn strange(
+        &mut self,
+        asked: Asked<'_>,
+        margin: Margin,
+        severity: Severity,
+    ) -> Option<Stepped> {
+        let Asked { rule, at, .. } = asked;
+        let worst = Worst { severity, peak: margin, peak_at: at };
+        self.since.get_or_insert(at);
+        let enough = self.push(asked, Some(true));
+        if self.open.is_some() {
+            rule.clear.hold.push(&mut self.calm, false);
+            return self.worsen(asked, worst);
+        }
+        if enough {
+            return Some(self.fire(asked, worst));
+        }
+        self.life_mut().pend(worst);
+        None
+    }
+
+    pub(super) fn normal(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+        let enough = self.push(asked, Some(false));
+        if self.open.is_none() {
+            return self.without_a_reading(asked, enough);
+        }
+        self.calm(asked, margin, calm)
+    }
+
+    /// There is no number. Nothing comes of it unless the rule says what that counts.
+    pub(super) fn missing(&mut self, asked: Asked<'_>) -> Option<Stepped> {
+        let missing = asked.rule.missing;
+        if missing == Missing::Skip {
+            return None;
+        }
+        let enough = self.push(asked, None);
+        match (self.open.is_some(), missing) {
+            (false, _) => self.without_a_reading(asked, enough),
+            (true, Missing::Breaching) => {
+                asked.rule.clear.hold.push(&mut self.calm, false);
+                None
+            }
+            (true, Missing::NotBreaching) => self.calm(asked, self.of_missing(asked), true),
+            (true, _) => None,
+        }
+    }
+
+    /// Fires on a reading that is not anomalous itself, because of those that are missing; else forgets when an
+    /// episode began of which nothing is left.
+    fn without_a_reading(&mut self, asked: Asked<'_>, enough: bool) -> Option<Stepped> {
+        if enough {
+            self.since.get_or_insert(asked.at);
+            let peak = self.of_missing(asked);
+            let severity = rule::severity(&asked.rule.severity, &peak);
+            return Some(self.fire(asked, Worst { severity, peak, peak_at: asked.at }));
+        }
+        self.since = self.since.filter(|_| self.strange != 0);
+        None
+    }
+
+    /// How many of the last readings are anomalous or missing, against how many it takes.
+    fn of_missing(&self, Asked { rule, .. }: Asked<'_>) -> Margin {
+        let last = u64::MAX >> (64 - rule.hold.n());
+        let missing = (!self.there & last).count_ones();
+        let judged = f64::from(missing + (self.strange & self.there & last).count_ones());
+        let threshold = f64::from(rule.hold.m());
+        Margin::new(judged >= threshold, judged, threshold, judged / threshold, Basis::Missing { missing })
+    }
+
+    /// Remembers a reading, and those that should have come before it, and says whether the rule's `for` is met.
+    fn push(&mut self, Asked { rule, at, .. }: Asked<'_>, strange: Option<bool>) -> bool {
+        if rule.missing == Missing::Skip {
+            return rule.hold.push(&mut self.strange, strange == Some(true));
+        }
+        let before = self.last.replace(self.last.map_or(at, |before| before.max(at)));
+        // A series that begins was calm before: a start is no alert.
+        let there = if before.is_none() { u64::MAX } else { self.there };
+        let mut last = Last { strange: self.strange, there };
+        if let Some(every) = rule.every {
+            (0..absent(before, at, every.as_millis())).for_each(|_| last.push(None));
+        }
+        last.push(strange);
+        let last = last.within(rule.hold);
+        (self.strange, self.there) = (last.strange, last.there);
+        last.evaluate(rule.hold, rule.missing) == Verdict::Alarm
+    }
+
+    fn fire(&mut self, asked: Asked<'_>, worst: Worst) -> Stepped {
+        let Asked { rule, series, at, calendar } = asked;
+        let margin = worst.peak;
+        let previous = self.previous.take();
+        let (since, anomalous) = (self.since.unwrap_or(at), self.strange.count_ones());
+        let life = self.life_mut();
+        let Worst { severity, peak, peak_at } = life.end_pending(worst);
+        let id = AlertId::new(series, &rule.name, at, previous.as_ref());
+        let alert = Open { id, step_number: 1, since, fired_at: at, severity, peak, peak_at, anomalous };
+        let flapping = rule.flapping.filter(|flapping| life.fire(flapping, at));
+        let held = life.holds(rule, &alert, at, calendar);
+        life.tell(rule, &alert, at, held.as_ref());
+        self.calm = 0;
+        self.previous = Some(alert.id.clone());
+        self.open = Some(alert.clone());
+        let step = if flapping.is_some() { Step::Flapping } else { Step::Fired };
+        Stepped { step, alert, margin, held, flapping, is_new_normal: false }
+    }
+
+    /// Fires at the deadline, which `asked` names, because nothing came since the time `heard`.
+    pub(crate) fn fall_silent(&mut self, asked: Asked<'_>, heard: Timestamp, margin: Margin) -> Stepped {
+        self.since = Some(heard);
+        let severity = rule::severity(&asked.rule.severity, &margin);
+        let stepped = self.fire(asked, Worst { severity, peak: margin, peak_at: asked.at });
+        self.tidy();
+        stepped
+    }
+
+    /// Is over at `at`, because something came; `margin` is of the whole silence.
+    pub(crate) fn be_heard(&mut self, rule: &Rule, at: Timestamp, margin: Margin) -> Option<Stepped> {
+        let mut alert = self.open.take()?;
+        alert.step_number += 1;
+        alert.severity = alert.severity.max(rule::severity(&rule.severity, &margin));
+        (alert.peak, alert.peak_at) = (margin, at);
+        self.since = None;
+        let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
+        self.tidy();
+        Some(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal })
+    }
+
+    /// A reading is anomalous while the alert is open.
+    fn worsen(&mut self, asked: Asked<'_>, worst: Worst) -> Option<Stepped> {
+        let open = self.open.as_mut()?;
+        let before = open.severity;
+        open.grow(worst);
+        let is_worse = open.severity > before;
+        if let Some(life) = &mut self.life {
+            life.go_on(asked.at, is_worse);
+        }
+        match is_worse {
+            true => self.tell_again(asked, Step::Escalated, worst.peak),
+            false => self.remind(asked, worst.peak),
+        }
+    }
+
+    /// Tells people of the open alert again, if it is time.
+    fn remind(&mut self, asked: Asked<'_>, margin: Margin) -> Option<Stepped> {
+        let (open, life) = (self.open.as_ref()?, self.life.as_ref()?);
+        let is_time = life.is_to_repeat(asked.rule, open, asked.at, asked.calendar);
+        if is_time { self.tell_again(asked, Step::Repeated, margin) } else { None }
+    }
+
+    fn tell_again(&mut self, asked: Asked<'_>, step: Step, margin: Margin) -> Option<Stepped> {
+        let Asked { rule, at, calendar, .. } = asked;
+        let alert = self.open.as_mut()?;
+        alert.step_number += 1;
+        let alert = alert.clone();
+        let life = self.life_mut();
+        let held = life.holds(rule, &alert, at, calendar);
+        life.tell(rule, &alert, at, held.as_ref());
+        Some(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false })
+    }
+
+    fn calm(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+        let Asked { rule, at, .. } = asked;
+        let enough = rule.clear.hold.push(&mut self.calm, calm);
+        if let Some(life) = self.life.as_deref_mut().filter(|_| !calm) {
+            life.go_on(at, false);
+        }
+        if !enough || self.life.as_ref().is_some_and(|life| life.flaps_on(rule, at)) {
+            return self.remind(asked, margin);
+        }
+        let mut alert = self.open.take()?;
+        alert.step_number += 1;
+        (self.strange, self.since) = (0, None);
+        let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
+        Some(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal })
+    }
+}
+
+/// How many readings should have come between the times `before` and `at`, if they are `every_ms` apart; as many as
+/// are remembered at most.
+fn absent(before: Option<Timestamp>, at: Timestamp, every_ms: u128) -> u32 {
+    let Some(before) = before else { return 0 };
+    let elapsed = u128::try_from(at.ms_since(before)).unwrap_or(0);
+    // Half a step early or late is in time.
+    let steps = (elapsed + every_ms / 2) / every_ms.max(1);
+    u32::try_from(steps.saturating_sub(1)).unwrap_or(u32::MAX).min(64)
+}
+
+impl Open {
+    fn grow(&mut self, worst: Worst) {
+        self.anomalous = self.anomalous.saturating_add(1);
+        self.severity = self.severity.max(worst.severity);
+        if worst.peak.excess > self.peak.excess {
+            (self.peak, self.peak_at) = (worst.peak, worst.peak_at);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod history;
 mod place;
+mod summary;
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,14 +10,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anomaly_core::calibration::Quantiles;
-use anomaly_core::config::Input;
-use anomaly_core::rule::short;
+use anomaly_core::config::{Input, Zone};
 use anomaly_detect::{Model, Progress, TrainError, TrainOptions};
 use anomaly_local::input::{Source, Stop};
-use anyhow::{Context, bail, ensure};
+use anomaly_local::periods::{self, Period, Periods};
+use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::ProgressBar;
-use serde_json::{Map, Value, json};
 
 use self::history::{History, Plan, resting, say};
 use crate::detect::column;
@@ -39,6 +38,25 @@ pub(crate) struct TrainArgs {
     /// The column that tells series apart; found by its name if it has a usual one
     #[arg(long, value_name = "COLUMN")]
     series: Option<String>,
+    /// The column that holds the time; found by its name if it has a usual one
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+    /// Leave out readings of this period, both ends included: FROM..TO, or a date; may be repeated.
+    /// 2026-03-01T22:00+01:00..2026-03-02, 2026-03-01T22:00[Europe/Berlin]..2026-03-02T06:00Z, 2026-12-24
+    #[arg(long = "exclude", value_name = "FROM..TO")]
+    excluded: Vec<String>,
+    /// Leave out the periods in this file: one a line, or JSON; may be repeated
+    #[arg(long = "exclude-file", value_name = "FILE")]
+    exclude_files: Vec<PathBuf>,
+    /// The time zone of periods that do not say it, such as Europe/Berlin [default: UTC, as of readings]
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// Leave out what is known to be anomalous: a file of periods, as of --exclude-file; may be repeated
+    #[arg(long, value_name = "FILE")]
+    labels: Vec<PathBuf>,
+    /// Leave out rows in which this column is not 0; it is not learned from
+    #[arg(long, value_name = "COLUMN")]
+    label_column: Option<String>,
     /// Readings a row, 1 to 128: the model then knows what follows what within a series, and is given its last
     /// readings as one row. With an endpoint, model.shingle has to say the same
     #[arg(long, value_name = "N", default_value_t = TrainOptions::default().shingle)]
@@ -77,19 +95,17 @@ fn train(args: &TrainArgs, stop: &Stop) -> anyhow::Result<ExitCode> {
     let output = place::of_model(&args.output, &args.histories)?;
     let calibration = args.calibration.as_deref();
     calibration.map(|path| place::check_calibration(path, &output, &args.histories)).transpose()?;
-    let options = options(args)?;
-    let Some(history) = history::read(&Source::all(&args.histories), plan(args), stop)? else {
-        bail!(STOPPED)
-    };
-    let rejected = history.rejected;
+    let (options, plan) = (options(args)?, plan(args)?);
+    let Some(history) = history::read(&Source::all(&args.histories), plan, stop)? else { bail!(STOPPED) };
+    let left_out = [("excluded", history.excluded.clone()), ("labelled", history.labels.clone())];
     let model = learn(history, options, stop)?;
     place::write(&model, &output, stop).map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => anyhow::anyhow!(STOPPED),
+        io::ErrorKind::Interrupted => anyhow!(STOPPED),
         _ => anyhow::Error::new(error).context(format!("cannot write {}", args.output.display())),
     })?;
     let summary = match args.json {
-        true => as_json(&model, rejected, &args.output),
-        false => as_text(&model, rejected, &args.output),
+        true => summary::as_json(&model, &left_out, &args.output),
+        false => summary::as_text(&model, &left_out, &args.output),
     };
     writeln!(io::stdout().lock(), "{summary}")?;
     if let Some(path) = calibration {
@@ -104,19 +120,46 @@ const STOPPED: &str = "stopped before the end; no model was written";
 /// Sizes within their ranges; the names of the features are those of the first file.
 fn options(args: &TrainArgs) -> anyhow::Result<TrainOptions> {
     let TrainArgs { shingle, trees, sample_size, seed, .. } = *args;
-    let options = TrainOptions { features: Vec::new(), shingle, trees, sample_size, seed };
+    let options = TrainOptions { shingle, trees, sample_size, seed, ..TrainOptions::default() };
     let problems = options.problems();
     ensure!(problems.is_empty(), "a model cannot be trained so: {}", problems.join("; "));
     Ok(options)
 }
 
-fn plan(args: &TrainArgs) -> Plan {
+/// # Errors
+/// All that is wrong with the periods.
+fn plan(args: &TrainArgs) -> anyhow::Result<Plan> {
     let input = Input {
+        time: args.time.clone().map(column),
         series: args.series.clone().map(column).unwrap_or_default(),
         features: args.values.iter().cloned().map(column).collect(),
         ..Input::default()
     };
-    Plan { input, shingle: args.shingle }
+    let zone =
+        args.zone.as_deref().map(Zone::named).transpose().map_err(|problem| anyhow!("--zone: {problem}"))?;
+    let (mut excluded, mut labels, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    for text in &args.excluded {
+        match Period::parse(text, zone.as_ref()) {
+            Ok(period) => excluded.push(period),
+            Err(problem) => problems.push(format!("--exclude: {problem}")),
+        }
+    }
+    for (files, periods) in [(&args.exclude_files, &mut excluded), (&args.labels, &mut labels)] {
+        for file in files {
+            match periods::read(file, zone.as_ref()) {
+                Ok(found) => periods.extend(found),
+                Err(found) => problems.extend(found),
+            }
+        }
+    }
+    ensure!(problems.is_empty(), problems.join("\n"));
+    Ok(Plan {
+        input,
+        shingle: args.shingle,
+        label: args.label_column.clone().map(column),
+        excluded: Periods::new(excluded),
+        labels: Periods::new(labels),
+    })
 }
 
 /// Trains under a bar, and says what of the history will make itself felt.
@@ -127,7 +170,7 @@ fn learn(history: History, options: TrainOptions, stop: &Stop) -> anyhow::Result
              hint: train on a longer history, or choose the others with --value"
         ));
     }
-    let options = TrainOptions { features: history.features, ..options };
+    let options = TrainOptions { features: history.features, left_out: history.left_out, ..options };
     let mut bar = ProgressBar::hidden();
     let trained =
         Model::train_watched(history.rows, &options, &mut |progress| watch(&mut bar, progress, stop));
@@ -154,56 +197,6 @@ fn write_calibration(model: &Model, path: &Path) -> io::Result<()> {
     }
 }
 
-/// The score above which a row is anomalous by SageMaker's advice: three deviations above the mean.
-fn cutoff(model: &Model) -> f64 {
-    model.calibration().mean + 3.0 * model.calibration().deviation
-}
-
-fn as_text(model: &Model, rejected: u64, path: &Path) -> String {
-    let calibration = model.calibration();
-    let readings = match model.shingle() {
-        1 => String::new(),
-        n => format!("; {n} readings a row"),
-    };
-    // A model that was just trained has them.
-    let quantiles = calibration.quantiles.iter().flat_map(Quantiles::steps);
-    let quantiles = quantiles.map(|(share, score)| format!("{} %: {}", share * 100.0, short(score)));
-    [
-        format!("rows      {} learned, {rejected} rejected", model.rows_trained()),
-        format!("features  {}{readings}", model.features().join(", ")),
-        format!(
-            "scores    mean {}, deviation {}; mean + 3 deviations: {}",
-            short(calibration.mean),
-            short(calibration.deviation),
-            short(cutoff(model))
-        ),
-        format!("quantiles {}", quantiles.collect::<Vec<_>>().join(", ")),
-        format!("model     {} ({})", path.display(), model.id()),
-    ]
-    .join("\n")
-}
-
-fn as_json(model: &Model, rejected: u64, path: &Path) -> String {
-    let steps = model.calibration().quantiles.iter().flat_map(Quantiles::steps);
-    let quantiles: Map<String, Value> =
-        steps.map(|(share, score)| (share.to_string(), score.into())).collect();
-    json!({
-        "rows_trained": model.rows_trained(),
-        "rows_rejected": rejected,
-        "features": model.features(),
-        "shingle": model.shingle(),
-        "score_mean": model.calibration().mean,
-        "score_deviation": model.calibration().deviation,
-        "score_quantiles": quantiles,
-        "score_cutoff": cutoff(model),
-        "seed": model.seed(),
-        "model": path.display().to_string(),
-        "model_id": model.id(),
-        "history_sha256": model.history_sha256(),
-    })
-    .to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -218,6 +211,12 @@ mod tests {
             output,
             values: Vec::new(),
             series: None,
+            time: None,
+            excluded: Vec::new(),
+            exclude_files: Vec::new(),
+            zone: None,
+            labels: Vec::new(),
+            label_column: None,
             shingle: 1,
             trees: 5,
             sample_size: 32,
@@ -228,7 +227,7 @@ mod tests {
     }
 
     fn read(args: &TrainArgs) -> anyhow::Result<History> {
-        let read = history::read(&Source::all(&args.histories), plan(args), &Stop::default())?;
+        let read = history::read(&Source::all(&args.histories), plan(args)?, &Stop::default())?;
         read.context("nobody stopped it")
     }
 
@@ -253,7 +252,7 @@ mod tests {
             read(&TrainArgs { values, ..args(histories, PathBuf::new()) })
         };
         let history = read(&[&one, &two], &[]).unwrap();
-        assert_eq!((history.rows.len(), history.rejected), (70, 1));
+        assert_eq!((history.rows.len(), history.left_out.rejected), (70, 1));
         assert_eq!(history.features, ["cpu", "memory"]);
         assert_eq!(resting(&history).count(), 0);
         fs::write(&one, "cpu,memory\n1,2\n3,2\n").unwrap();

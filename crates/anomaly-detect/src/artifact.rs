@@ -1,8 +1,8 @@
 //! The model as a file: `model.tar.gz`, as SageMaker keeps and unpacks models.
 //!
 //! ```text
-//! model.json     what a person wants to know: version, features, readings a row, fingerprint of the history,
-//!                calibration, scales, seed, checksum of the trees
+//! model.json     what a person wants to know: version, features, readings a row, fingerprint of the history and
+//!                what was left out of it, calibration, scales, seed, checksum of the trees
 //! forest.bin     the trees, in the wire format of postcard 1
 //! ```
 //!
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::canonical;
-use crate::model::Model;
+use crate::model::{LeftOut, Model};
 use crate::scale::Scale;
 use crate::trees::Trees;
 
@@ -47,6 +47,8 @@ struct Manifest {
     rows_trained: u64,
     #[serde(default)]
     history_sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    left_out: LeftOut,
     trees: usize,
     sample_size: usize,
     seed: u64,
@@ -61,6 +63,10 @@ struct ManifestCalibration {
     score_deviation: f64,
     #[serde(default)]
     score_quantiles: Option<Quantiles>,
+}
+
+fn is_nothing(left_out: &LeftOut) -> bool {
+    *left_out == LeftOut::default()
 }
 
 fn one() -> usize {
@@ -125,6 +131,7 @@ impl Model {
             shingle: manifest.shingle,
             rows_trained: manifest.rows_trained,
             history_sha256: manifest.history_sha256,
+            left_out: manifest.left_out,
             seed: manifest.seed,
             trees_count: manifest.trees,
             sample_size: manifest.sample_size,
@@ -157,6 +164,7 @@ impl Model {
             shingle: self.shingle,
             rows_trained: self.rows_trained,
             history_sha256: self.history_sha256.clone(),
+            left_out: self.left_out.clone(),
             trees: self.trees_count,
             sample_size: self.sample_size,
             seed: self.seed,

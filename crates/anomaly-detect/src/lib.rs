@@ -31,7 +31,10 @@ mod trees;
 pub use artifact::ArtifactError;
 pub use detector::{Detector, InputError, WIDTH_MAX};
 pub use forest::{Forest, ForestOptions};
-pub use model::{Model, Progress, ROWS_MIN, SHINGLE_MAX, TrainError, TrainOptions};
+pub use model::{
+    Fingerprint, LeftOut, Model, PERIODS_LISTED_MAX, Progress, ROWS_MIN, SHINGLE_MAX, TrainError,
+    TrainOptions,
+};
 pub use sealed::StateError;
 pub use streaming::{PeriodError, Streaming, StreamingOptions};
 pub use trees::{Boxes, OptionsError};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use anomaly_core::calibration::Calibration;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::artifact;
@@ -36,6 +37,26 @@ pub struct Progress {
     pub all: u64,
 }
 
+/// The most periods that a [`LeftOut`] lists: an artifact has room for names of many features besides.
+pub const PERIODS_LISTED_MAX: usize = 1000;
+
+/// What a history has that a model was not trained on; of readings, not of rows of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Records that could not be read.
+    pub rejected: u64,
+    /// Readings in periods that were to be left out.
+    pub excluded: u64,
+    /// Readings that are known to be anomalous and in no such period.
+    pub labelled: u64,
+    /// The periods that were to be left out, in words, the first [`PERIODS_LISTED_MAX`] that hold readings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<String>,
+    /// The [`Fingerprint`] of the readings that were excluded or labelled.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+}
+
 /// How a [`Model`] is trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainOptions {
@@ -50,13 +71,16 @@ pub struct TrainOptions {
     pub sample_size: usize,
     /// Where the randomness comes from.
     pub seed: u64,
+    /// What of the history is not among the rows: the artifact says so.
+    pub left_out: LeftOut,
 }
 
 impl Default for TrainOptions {
     /// 100 trees of 256 rows, as SageMaker's Random Cut Forest has by default; seed 0; one reading a row; features not
-    /// named.
+    /// named; nothing left out.
     fn default() -> Self {
-        TrainOptions { features: Vec::new(), shingle: 1, trees: 100, sample_size: 256, seed: 0 }
+        let left_out = LeftOut::default();
+        TrainOptions { features: Vec::new(), shingle: 1, trees: 100, sample_size: 256, seed: 0, left_out }
     }
 }
 
@@ -83,6 +107,7 @@ pub struct Model {
     pub(crate) shingle: usize,
     pub(crate) rows_trained: u64,
     pub(crate) history_sha256: Option<String>,
+    pub(crate) left_out: LeftOut,
     pub(crate) seed: u64,
     pub(crate) trees_count: usize,
     pub(crate) sample_size: usize,
@@ -150,6 +175,7 @@ impl Model {
             shingle,
             rows_trained: points.len() as u64,
             history_sha256: Some(history_sha256),
+            left_out: options.left_out.clone(),
             seed: options.seed,
             trees_count: options.trees,
             sample_size: options.sample_size,
@@ -213,6 +239,11 @@ impl Model {
     /// version 1 of the artifact.
     pub fn history_sha256(&self) -> Option<&str> {
         self.history_sha256.as_deref()
+    }
+
+    /// What of its history it was not trained on.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// Rows it was trained on.
@@ -321,14 +352,32 @@ fn named(names: &[String], width: usize, shingle: usize) -> Result<Vec<String>, 
     }
 }
 
-/// The SHA-256 of the rows: of each the number of its values, then the values, all as 64 bits, the lowest byte first.
-fn fingerprint(rows: &[Vec<f64>]) -> String {
-    let mut hash = Sha256::new();
-    for row in rows {
-        hash.update((row.len() as u64).to_le_bytes());
-        row.iter().for_each(|value| hash.update(value.to_le_bytes()));
+/// The SHA-256 of rows of numbers: of each the number of its values, then the values, all as 64 bits, the lowest byte
+/// first.
+#[derive(Clone, Debug, Default)]
+pub struct Fingerprint {
+    hash: Sha256,
+    rows: u64,
+}
+
+impl Fingerprint {
+    /// Takes in the next row.
+    pub fn take_in(&mut self, row: &[f64]) {
+        self.rows += 1;
+        self.hash.update((row.len() as u64).to_le_bytes());
+        row.iter().for_each(|value| self.hash.update(value.to_le_bytes()));
     }
-    artifact::hex(&hash.finalize())
+
+    /// The hash of all rows, 64 hexadecimal digits; empty, if there were none.
+    pub fn finish(self) -> String {
+        if self.rows == 0 { String::new() } else { artifact::hex(&self.hash.finalize()) }
+    }
+}
+
+fn fingerprint(rows: &[Vec<f64>]) -> String {
+    let mut fingerprint = Fingerprint::default();
+    rows.iter().for_each(|row| fingerprint.take_in(row));
+    fingerprint.finish()
 }
 
 /// Training as it goes, and who is told of it.

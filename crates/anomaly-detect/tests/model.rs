@@ -4,7 +4,9 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
-use anomaly_detect::{ArtifactError, InputError, Model, Progress, ROWS_MIN, TrainError, TrainOptions};
+use anomaly_detect::{
+    ArtifactError, InputError, LeftOut, Model, Progress, ROWS_MIN, TrainError, TrainOptions,
+};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -117,6 +119,25 @@ fn what_was_read_is_what_was_written() -> Outcome {
         assert_eq!(read.score(&row)?.to_bits(), model.score(&row)?.to_bits());
     }
     assert!(artifact(&read)? == artifact(&model)?);
+    Ok(())
+}
+
+#[test]
+fn what_was_left_out_is_told_and_makes_another_model() -> Outcome {
+    let left_out = LeftOut {
+        rejected: 3,
+        excluded: 40,
+        labelled: 2,
+        periods: vec!["2026-01-01T00:00:00Z..2026-01-01T01:00:00Z".into()],
+        sha256: "ab".repeat(32),
+    };
+    let model = Model::train(rows(300), &TrainOptions { left_out: left_out.clone(), ..options() })?;
+    assert_eq!(Model::read(artifact(&model)?.as_slice())?.left_out(), &left_out);
+    let other = LeftOut { sha256: "cd".repeat(32), ..left_out };
+    let other = Model::train(rows(300), &TrainOptions { left_out: other, ..options() })?;
+    let whole = Model::train(rows(300), &options())?;
+    assert_eq!(whole.left_out(), &LeftOut::default());
+    assert!(model.id() != other.id() && other.id() != whole.id(), "the rows that were learned are the same");
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub mod detect;
 pub mod engine;
 pub mod input;
 mod output;
+pub mod periods;
 pub mod serve;
 pub mod state;
 pub mod store;

@@ -1,4 +1,4 @@
-//! Histories: files to the rows that a model learns.
+//! Histories: files to the rows that a model learns, and what is left out of them.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -6,13 +6,15 @@ use std::io::{self, Write};
 use anomaly_core::config::Input;
 use anomaly_core::reading::{Reading, SeriesId};
 use anomaly_core::window::{Window, Windowed};
+use anomaly_detect::{Fingerprint, LeftOut, PERIODS_LISTED_MAX};
 use anomaly_local::input::{InputError, Rows, Source, Stop};
-use anyhow::ensure;
+use anomaly_local::periods::{Period, Periods};
+use anyhow::{bail, ensure};
 
 use crate::terminal::{bar, count, plain};
 
-/// Rejected rows that are told one by one.
-const REJECTS_TOLD: u64 = 3;
+/// Of rejected rows, and of periods without readings, so many are told one by one.
+const TOLD: usize = 3;
 
 /// Rows between two steps of the bar.
 const ROWS_A_STEP: u64 = 1000;
@@ -23,6 +25,12 @@ pub(crate) struct Plan {
     pub(crate) input: Input,
     /// Readings a row, 1 or more.
     pub(crate) shingle: usize,
+    /// The pointer to a feature that is 0 where all is well, and is not learned.
+    pub(crate) label: Option<String>,
+    /// What is to be left out.
+    pub(crate) excluded: Periods,
+    /// What is known to be anomalous, and is left out as well.
+    pub(crate) labels: Periods,
 }
 
 /// The rows of all files, and how they were read.
@@ -30,7 +38,10 @@ pub(crate) struct History {
     /// The names of a reading's features, in the order of the rows.
     pub(crate) features: Vec<String>,
     pub(crate) rows: Vec<Vec<f64>>,
-    pub(crate) rejected: u64,
+    pub(crate) left_out: LeftOut,
+    /// Those of the plan, with the readings in each.
+    pub(crate) excluded: Periods,
+    pub(crate) labels: Periods,
 }
 
 /// Reads all rows of all files, one after the other, each with the features of the first. `None` if it was stopped.
@@ -38,8 +49,7 @@ pub(crate) struct History {
 /// # Errors
 /// All that keeps a file from being read, or that no row can be learned.
 pub(crate) fn read(sources: &[Source], plan: Plan, stop: &Stop) -> anyhow::Result<Option<History>> {
-    let history = History { features: Vec::new(), rows: Vec::new(), rejected: 0 };
-    let mut reader = Reader { plan, windows: HashMap::new(), history };
+    let mut reader = Reader::new(plan);
     let mut problems = Vec::new();
     for source in sources {
         problems.extend(reader.file(source, stop).err().map(|error| for_training(error).to_string()));
@@ -52,24 +62,36 @@ pub(crate) fn read(sources: &[Source], plan: Plan, stop: &Stop) -> anyhow::Resul
 }
 
 struct Reader {
-    plan: Plan,
+    input: Input,
+    shingle: usize,
+    label: Option<String>,
     windows: HashMap<SeriesId, Window>,
+    fingerprint: Fingerprint,
     history: History,
 }
 
 impl Reader {
+    fn new(plan: Plan) -> Self {
+        let Plan { input, shingle, label, excluded, labels } = plan;
+        let left_out = LeftOut::default();
+        let history = History { features: Vec::new(), rows: Vec::new(), left_out, excluded, labels };
+        let (windows, fingerprint) = (HashMap::new(), Fingerprint::default());
+        Reader { input, shingle, label, windows, fingerprint, history }
+    }
+
     fn file(&mut self, source: &Source, stop: &Stop) -> Result<(), InputError> {
         let mut rows = self.open(source, stop)?;
+        self.check_times(source, &rows)?;
         let bar = rows.progress().1.map(|bytes| bar(bytes, &source.name));
         while let Some(row) = rows.next().transpose()? {
             if stop.is_requested() {
                 break;
             }
             match row.outcome {
-                Ok(reading) => self.take_in(reading),
+                Ok(reading) => self.take_in(source, reading),
                 Err(reject) => {
-                    self.history.rejected += 1;
-                    if self.history.rejected <= REJECTS_TOLD {
+                    self.history.left_out.rejected += 1;
+                    if self.history.left_out.rejected <= TOLD as u64 {
                         say(&format!("{}: row {} is left out: {}", source.name, row.number, reject.reject));
                     }
                 }
@@ -82,39 +104,121 @@ impl Reader {
         Ok(())
     }
 
+    /// The rows of a file, with the label, if there is one, as their last feature.
     fn open(&mut self, source: &Source, stop: &Stop) -> Result<Rows, InputError> {
-        let rows = Rows::open(source, &self.plan.input, stop)?;
+        let mut input = self.input.clone();
+        if let Some(label) = &self.label {
+            if input.features.is_empty() {
+                input.features = other_features(source, &input, label, stop)?;
+            }
+            input.features.push(label.clone());
+        }
+        let rows = Rows::open(source, &input, stop)?;
         if self.history.features.is_empty() {
+            let width = rows.feature_names().len() - usize::from(self.label.is_some());
             rows.notes().iter().for_each(|note| say(&format!("{}: {note}", source.name)));
-            self.history.features = rows.feature_names().to_vec();
+            self.history.features = rows.feature_names()[..width].to_vec();
             // The other files have to be of the same kind: what was found in the first is asked of them.
-            self.plan.input.features.clone_from(&rows.input().features);
+            self.input.features = rows.input().features[..width].to_vec();
         }
         Ok(rows)
     }
 
-    fn take_in(&mut self, reading: Reading) {
-        if self.plan.shingle == 1 {
-            return self.history.rows.push(reading.features);
+    /// # Errors
+    /// If periods are given and nothing says when a reading was.
+    fn check_times(&self, source: &Source, rows: &Rows) -> Result<(), InputError> {
+        let asked = !(self.history.excluded.is_empty() && self.history.labels.is_empty());
+        if asked && rows.input().time.is_none() {
+            return Err(InputError {
+                input: source.name.clone(),
+                problem: "it has no time column, and periods are to be left out".to_owned(),
+                hint: Some("name the column with --time".to_owned()),
+            });
         }
-        let window = self.windows.entry(reading.series.clone()).or_default();
-        // The first readings of a series have too few before them.
-        if let Windowed::Known { row: Some(row), .. } = window.take_in_once(&reading, self.plan.shingle) {
-            self.history.rows.push(row);
+        Ok(())
+    }
+
+    fn take_in(&mut self, source: &Source, mut reading: Reading) {
+        let is_labelled = self.label.is_some() && reading.features.pop().is_some_and(|label| label != 0.0);
+        let History { excluded, labels, left_out, rows, .. } = &mut self.history;
+        let (series, name, at) = (reading.series.as_str(), source.name.as_str(), reading.at);
+        let is_excluded = excluded.take_in(series, name, at);
+        let is_anomalous = labels.take_in(series, name, at) || is_labelled;
+        left_out.excluded += u64::from(is_excluded);
+        left_out.labelled += u64::from(is_anomalous && !is_excluded);
+        if is_excluded || is_anomalous {
+            self.fingerprint.take_in(&reading.features);
+            // What follows what is only known without a gap between.
+            self.windows.remove(&reading.series);
+        } else if self.shingle == 1 {
+            rows.push(reading.features);
+        } else {
+            let window = self.windows.entry(reading.series.clone()).or_default();
+            // The first readings of a series have too few before them.
+            if let Windowed::Known { row: Some(row), .. } = window.take_in_once(&reading, self.shingle) {
+                rows.push(row);
+            }
         }
     }
 
     fn finish(self) -> anyhow::Result<History> {
-        let History { rejected, rows, .. } = &self.history;
-        if *rejected > REJECTS_TOLD {
-            say(&format!("… and {}", count(rejected - REJECTS_TOLD, "more row")));
+        let mut history = self.history;
+        history.left_out.sha256 = self.fingerprint.finish();
+        let there = history.excluded.counted().filter(|(_, readings)| *readings > 0);
+        history.left_out.periods =
+            there.take(PERIODS_LISTED_MAX).map(|(period, _)| period.to_string()).collect();
+        let LeftOut { rejected, excluded, labelled, .. } = history.left_out;
+        if let more @ 1.. = rejected.saturating_sub(TOLD as u64) {
+            say(&format!("… and {}", count(more, "more row")));
         }
-        ensure!(
-            !rows.is_empty() || *rejected == 0,
-            "no row can be learned: {} rejected",
-            if *rejected == 1 { "the only one is".to_owned() } else { format!("all {rejected} are") }
-        );
-        Ok(self.history)
+        tell_empty("exclude", &history.excluded);
+        tell_empty("label", &history.labels);
+        if history.rows.is_empty() && rejected + excluded + labelled > 0 {
+            let left = [(rejected, "rejected"), (excluded, "excluded"), (labelled, "labelled as anomalous")];
+            let left = left.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+            bail!("no row can be learned: {}", left.collect::<Vec<_>>().join(", "));
+        }
+        Ok(history)
+    }
+}
+
+/// What was asked for in vain is most likely mistyped, or in another zone. Periods of one file or series may be of
+/// another run.
+fn tell_empty(what: &str, periods: &Periods) {
+    let all = periods.counted().count();
+    if all > 1 && periods.counted().all(|(_, readings)| readings == 0) {
+        return say(&format!("note: none of the {all} periods to {what} holds a reading of this history"));
+    }
+    let is_empty =
+        |(period, readings): &(&Period, u64)| *readings == 0 && (period.only.is_none() || all == 1);
+    for (period, _) in periods.counted().filter(is_empty).take(TOLD) {
+        say(&format!("note: the period to {what}, {period}, holds no reading of this history"));
+    }
+}
+
+/// The features of a file without the label, where nobody named them.
+fn other_features(
+    source: &Source,
+    input: &Input,
+    label: &str,
+    stop: &Stop,
+) -> Result<Vec<String>, InputError> {
+    let problem = |problem: &str, hint: &str| InputError {
+        input: source.name.clone(),
+        problem: problem.to_owned(),
+        hint: Some(hint.to_owned()),
+    };
+    if source.path().is_none_or(|path| !path.is_file()) {
+        return Err(problem(
+            "a pipe is read once, and its columns are not known before",
+            "name those to learn from with --value",
+        ));
+    }
+    let mut features = Rows::open(source, input, stop)?.input().features.clone();
+    features.retain(|feature| feature != label);
+    match features.is_empty() {
+        true => Err(problem("no column but the label holds numbers", "name others with --value")),
+        false => Ok(features),
     }
 }
 

@@ -5,8 +5,8 @@
 //! use anomaly_core::time::Timestamp;
 //! use anomaly_local::periods::Period;
 //!
-//! let period = Period::parse("2014-11-02T01:30[America/New_York]..2014-11-03", None)?;
-//! assert_eq!(period.from.to_string(), "2014-11-02T05:30:00Z");
+//! let period = Period::parse("2014-11-01T01:30[America/New_York]..2014-11-03", None)?;
+//! assert_eq!(period.from.to_string(), "2014-11-01T05:30:00Z");
 //! assert_eq!(period.to.to_string(), "2014-11-03T23:59:59.999Z", "a day is a whole day");
 //! # Ok::<(), String>(())
 //! ```

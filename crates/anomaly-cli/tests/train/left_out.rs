@@ -79,6 +79,12 @@ fn rows_that_are_labelled_are_not_learned() {
     }
     assert_eq!(by_column["history_sha256"], by_file["history_sha256"], "the same rows are left");
     assert_ne!(by_column["model_id"], by_file["model_id"], "but not the same were left out");
+    // The example's own.
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let said = bench.train(&format!(
+        "{examples}/webserver.csv -o server.tar.gz --labels {examples}/webserver.labels.json --json"
+    ));
+    assert_eq!(json(&said)["labelled"].as_array().map(Vec::len), Some(8), "eight faults");
     // What was asked of one feature is not asked of the label.
     let said = bench.train("labelled.csv -o one.tar.gz --label-column fault --value memory --json");
     assert_eq!(json(&said)["features"], serde_json::json!(["memory"]));

@@ -15,8 +15,8 @@ const OF_ALL: [&str; 6] = ["anomalies", "exclude", "faults", "labels", "periods"
 ///
 /// A line each, `FROM..TO`, `FROM,TO` (more cells are not looked at, nor is a header) or a date; empty lines and what
 /// begins with `#` are passed over. Or JSON: a list of periods, each `{"start": …, "end": …}`, `["…", "…"]` or text as on
-/// a line; or an object of such lists, under a name that says nothing (`faults`, `periods` …) or under that of the file
-/// or series they are of, as the labels of the Numenta Anomaly Benchmark are.
+/// a line; or an object of such lists, under a name that says nothing (`faults`, `periods` …; what is no list is then passed
+/// over) or under that of the file or series they are of, as the labels of the Numenta Anomaly Benchmark are.
 ///
 /// # Errors
 /// All that is wrong, a sentence each that begins with the path.
@@ -65,7 +65,10 @@ impl Found {
     fn json(&mut self, json: &Value, zone: Option<&Zone>) {
         match json {
             Value::Object(lists) => {
-                for (key, list) in lists {
+                // Beside a list under a known name other keys may say anything.
+                let is_known =
+                    lists.iter().any(|(key, list)| OF_ALL.contains(&key.as_str()) && list.is_array());
+                for (key, list) in lists.iter().filter(|(_, list)| list.is_array() || !is_known) {
                     let only = (!OF_ALL.contains(&key.as_str())).then_some(key.as_str());
                     self.list(list, only, zone, key);
                 }
@@ -195,9 +198,21 @@ mod tests {
         );
         check("[]", expect![""]);
         check(
-            r#"{"a.csv": 3, "periods": [7, ["2026-03-01"], {"start": "2026-03-01"}]}"#,
+            r#"{"series": "web", "faults": [{"start": "2026-03-01", "end": "2026-03-01"}]}"#,
+            expect![[r#"
+                2026-03-01T00:00:00Z..2026-03-01T23:59:59.999Z
+            "#]],
+        );
+        check(
+            r#"{"a.csv": 3, "series": "web"}"#,
             expect![[r#"
                 a.csv: not a list of periods, but 3
+                series: not a list of periods, but "web"
+            "#]],
+        );
+        check(
+            r#"{"periods": [7, ["2026-03-01"], {"start": "2026-03-01"}]}"#,
+            expect![[r#"
                 periods, entry 1: 7 is no period: write {"start": "…", "end": "…"}
                 periods, entry 2: ["2026-03-01"] is no period: write {"start": "…", "end": "…"}
                 periods, entry 3: {"start":"2026-03-01"} is no period: write {"start": "…", "end": "…"}

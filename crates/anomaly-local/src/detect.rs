@@ -16,7 +16,7 @@ use anomaly_detect::{Model, OptionsError};
 
 use crate::input::{InputError, Rows, Source, Stop};
 use crate::output;
-use crate::state::StateError;
+use crate::store::StoreError;
 
 use run::{Left, Run, absolute_path};
 
@@ -169,7 +169,7 @@ pub enum DetectError {
     Watcher(#[source] io::Error),
     /// The state cannot be used.
     #[error(transparent)]
-    State(#[from] StateError),
+    State(#[from] StoreError),
 }
 
 /// Runs all of `sources`, one after the other; what is wrong with one does not keep the others from being read.

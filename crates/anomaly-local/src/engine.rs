@@ -97,6 +97,8 @@ pub(crate) struct Series {
     pub(crate) window: Window,
     pub(crate) state: SeriesState,
     pub(crate) last_at: Timestamp,
+    /// Whether it may differ from what was saved of it last.
+    pub(crate) changed: bool,
 }
 
 /// All series of a run.
@@ -174,6 +176,7 @@ impl Engine {
         while let Some((_, name)) = index.first().filter(|(from, _)| *from <= now).cloned() {
             index.pop_first();
             let Some(series) = all.get_mut(&name) else { continue };
+            series.changed = true;
             let policy = scoring.policy(config, &series.features);
             transitions.extend(silence::fall_silent(&policy, &mut series.state, &name, now));
             let next = silence::silent_from(&policy, &series.state, &name);
@@ -203,6 +206,7 @@ impl Engine {
                 return Err(Refusal::Features { series: reading.series, known });
             }
         };
+        series.changed = true;
         let name = reading.series.clone();
         let mut index = silent_from.as_mut().filter(|_| policy.judges_silence());
         let before = index.as_ref().and_then(|_| silence::silent_from(policy, &series.state, &name));
@@ -232,6 +236,7 @@ impl Engine {
         let mut ready = Vec::new();
         for (name, series) in waiting {
             let policy = scoring.policy(config, &series.features);
+            series.changed = true;
             let released = series.state.flush(name, Timestamp::LAST);
             let judged = released.into_iter().map(|released| {
                 let at = released.scored.reading.at;
@@ -372,7 +377,7 @@ fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading
     let detector = Learner::begin(scoring, there);
     let state = SeriesState::default();
     let window = Window::default();
-    Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at })
+    Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at, changed: true })
 }
 
 /// # Errors

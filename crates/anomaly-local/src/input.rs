@@ -39,6 +39,8 @@ use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::RejectV1;
 
+use crate::clock;
+
 pub use mark::Mark;
 pub use source::Source;
 pub use stream::Stop;
@@ -267,7 +269,7 @@ impl Rows {
         self.offset = record.end;
         self.last = Some(Span::of(&record));
         let arrived = match self.live {
-            true => Timestamp::from_ms(now_ms()),
+            true => Some(clock::now()),
             false => i64::try_from(self.rows).ok().and_then(|n| Timestamp::from_ms(n.saturating_mul(1000))),
         };
         let position = Position {
@@ -360,11 +362,6 @@ fn rejected(reject: Reject, position: &Position, record: &Record) -> RejectV1 {
         (rejected.bytes, rejected.sha256) = (oversize.bytes, oversize.sha256.clone());
     }
     rejected
-}
-
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default()
 }
 
 impl Layout {

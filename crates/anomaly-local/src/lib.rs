@@ -6,11 +6,12 @@
 //!
 //! Start with [`detect::detect`] and [`input::Rows`].
 
+mod clock;
 pub mod detect;
 pub mod engine;
 pub mod input;
 mod output;
 pub mod periods;
 pub mod serve;
-pub mod state;
+mod state;
 pub mod store;

@@ -4,10 +4,12 @@
 //! One process writes it; others may read it meanwhile, and see what was last committed. A call waits for the disk
 //! and for nothing else, so its future is ready at once.
 
+mod before;
 mod error;
 mod journal;
 mod outbox;
 mod rejects;
+pub(crate) mod run;
 mod states;
 mod windows;
 
@@ -19,10 +21,10 @@ use anomaly_pipeline::fault::Fault;
 use redb::{ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
 pub use error::StoreError;
-use error::Trouble;
+pub(crate) use error::Trouble;
 
 /// The newest format this build reads, and the one it writes. The first three were one file that was replaced as a
-/// whole (`state.rs`).
+/// whole (`before.rs`), and are brought up to date when they are opened.
 pub const FORMAT: u64 = 4;
 /// The key of the format in [`ABOUT`].
 const FORMAT_KEY: &str = "format";
@@ -42,7 +44,7 @@ pub struct Store {
 }
 
 /// Whether a transaction is to be written.
-enum End<T> {
+pub(crate) enum End<T> {
     /// All of it.
     Commit(T),
     /// Nothing of it: nothing was changed.
@@ -50,21 +52,23 @@ enum End<T> {
 }
 
 impl Store {
-    /// Opens the file at `path`, or makes one: all of it or nothing. All of it is read, to be sure that it is whole.
+    /// Opens the file at `path`, or makes one; one of an earlier release is brought up to date: all of it or nothing.
+    /// All of it is read, to be sure that it is whole.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read or written, another process writes it, a later release wrote it, or it is
     /// damaged.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         match head(path).map_err(|source| StoreError::io(path, "read", source))? {
-            None => make(path)?,
-            Some(head) if head == MAGIC => {}
+            None => make(path, |_| Ok(()))?,
+            Some(head) if head.starts_with(MAGIC) => {}
+            Some(head) if head.starts_with(before::MAGIC) => before::bring_up_to_date(path)?,
             Some(_) => return Err(StoreError::damaged(path, "it does not begin as a state does")),
         }
         let opened = builder().set_check_integrity_on_open(true).open(path);
-        let database = opened.map_err(|error| StoreError::of(path, error))?;
+        let database = opened.map_err(|error| StoreError::of(path, "read", error))?;
         let store = Store { path: path.to_owned(), database };
-        let reading = store.database.begin_read().map_err(|error| StoreError::of(path, error))?;
+        let reading = store.database.begin_read().map_err(|error| StoreError::of(path, "read", error))?;
         check_format(path, &reading)?;
         Ok(store)
     }
@@ -74,21 +78,21 @@ impl Store {
         &self.path
     }
 
-    fn read<T>(
+    /// Reads what one transaction has committed.
+    pub(crate) fn reading<T>(
         &self,
-        operation: impl Fn() -> String,
         work: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, StoreError> {
         let done =
             self.database.begin_read().map_err(Trouble::from).and_then(|transaction| work(&transaction));
-        done.map_err(|trouble| trouble.fault(operation(), &self.path))
+        done.map_err(|trouble| trouble.into_error(&self.path, "read"))
     }
 
-    fn write<T>(
+    /// Writes in one transaction.
+    pub(crate) fn writing<T>(
         &self,
-        operation: impl Fn() -> String,
         work: impl FnOnce(&WriteTransaction) -> Result<End<T>, Trouble>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, StoreError> {
         let done = || {
             let transaction = self.database.begin_write()?;
             match work(&transaction)? {
@@ -102,18 +106,34 @@ impl Store {
                 }
             }
         };
-        done().map_err(|trouble: Trouble| trouble.fault(operation(), &self.path))
+        done().map_err(|trouble: Trouble| trouble.into_error(&self.path, "written"))
+    }
+
+    fn read<T>(
+        &self,
+        operation: impl Fn() -> String,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>,
+    ) -> Result<T, Fault> {
+        self.reading(work).map_err(|error| error.fault(operation()))
+    }
+
+    fn write<T>(
+        &self,
+        operation: impl Fn() -> String,
+        work: impl FnOnce(&WriteTransaction) -> Result<End<T>, Trouble>,
+    ) -> Result<T, Fault> {
+        self.writing(work).map_err(|error| error.fault(operation()))
     }
 }
 
-/// The first bytes of the file; fewer if it has no more, `None` if there is no file.
+/// The first bytes of the file, as many as any format needs to be told; fewer if it has no more, `None` if there is no file.
 fn head(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
     let mut head = Vec::new();
-    file.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    file.take(MAGIC.len().max(before::MAGIC.len()) as u64).read_to_end(&mut head)?;
     Ok(Some(head))
 }
 
@@ -123,15 +143,15 @@ fn builder() -> redb::Builder {
     builder
 }
 
-/// Makes an empty one beside `path` and moves it there.
-fn make(path: &Path) -> Result<(), StoreError> {
+/// Makes one beside `path`, with what `fill` puts into it, and moves it there.
+fn make(path: &Path, fill: impl FnOnce(&WriteTransaction) -> Result<(), Trouble>) -> Result<(), StoreError> {
     let new = path.with_extension("new");
     let written = |source| StoreError::io(path, "written", source);
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(written(error)),
         _ => {}
     }
-    let fill = || {
+    let begin = || {
         let database = builder().create(&new)?;
         let transaction = database.begin_write()?;
         transaction.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
@@ -140,10 +160,16 @@ fn make(path: &Path) -> Result<(), StoreError> {
         journal::make(&transaction)?;
         windows::make(&transaction)?;
         rejects::make(&transaction)?;
+        run::make(&transaction)?;
+        fill(&transaction)?;
         transaction.commit()?;
         Ok(database.close()?)
     };
-    fill().map_err(|trouble: Trouble| trouble.into_error(path))?;
+    begin().map_err(|trouble: Trouble| {
+        // What cannot be removed now is removed by the next one.
+        let _ = fs::remove_file(&new);
+        trouble.into_error(path, "written")
+    })?;
     replace(&new, path).map_err(written)
 }
 
@@ -158,7 +184,7 @@ fn replace(new: &Path, path: &Path) -> io::Result<()> {
 
 fn check_format(path: &Path, transaction: &ReadTransaction) -> Result<(), StoreError> {
     let format = || Ok(transaction.open_table(ABOUT)?.get(FORMAT_KEY)?.map(|format| format.value()));
-    match format().map_err(|trouble: Trouble| trouble.into_error(path))? {
+    match format().map_err(|trouble: Trouble| trouble.into_error(path, "read"))? {
         Some(FORMAT) => Ok(()),
         Some(version) if version > FORMAT => Err(StoreError::Newer { path: path.to_owned(), version }),
         _ => Err(StoreError::damaged(path, "it does not say what format it has")),

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::{Bench, FIXED, HEADER, csv, rows};
@@ -138,14 +139,41 @@ fn a_state_that_cannot_be_used_is_refused() {
     let said = bench.detect("web.csv --state state --config a.toml");
     assert_eq!(said.code, 2);
     assert!(said.stderr.contains("was learned with a forest of 50 trees"), "{}", said.stderr);
-    let mut bytes = fs::read(bench.path("state/state")).expect("there");
-    bytes[13] = 99;
-    bench.put("state/state", &bytes);
-    assert!(carry_on(&bench).stderr.contains("has version 99, this release reads up to 3"));
-    bench.put("state/state", &bytes[..40]);
+    let mut newer = of_release(1);
+    newer[13] = 99;
+    bench.put("state/state", &newer);
+    assert!(carry_on(&bench).stderr.contains("has version 99, this release reads up to 4"));
+    bench.put("state/state", &newer[..40]);
     assert_eq!(carry_on(&bench).code, 2);
     bench.put("file", "");
     assert!(bench.detect("web.csv --state file").stderr.contains("cannot be written"));
+}
+
+/// What a run of an earlier release left, in the format of that version, after a pipe had begun a fault (1) or while
+/// readings waited (2).
+fn of_release(version: u8) -> Vec<u8> {
+    let states = Path::new(env!("CARGO_MANIFEST_DIR")).join("../anomaly-local/tests/states");
+    fs::read(states.join(format!("version-{version}"))).expect("it is there")
+}
+
+#[test]
+fn what_an_earlier_release_left_is_carried_on() {
+    let bench = Bench::new();
+    bench.put("fixed.toml", FIXED);
+    bench.put("state/state", of_release(1));
+    let rest = HEADER.to_owned() + &rows(21..40, &[20]).concat();
+    let said = bench.pipe("- --config fixed.toml --state state", rest);
+    let ends = "RESOLVED stdin: slow at 2026-01-01T00:00:34Z\n  lasted 14 s, 12 anomalous readings\n";
+    assert!(said.stdout.starts_with(ends), "{}", said.stdout);
+    assert!(said.stdout.contains("alert f10791a5c2a28229 transition 2"), "{}", said.stdout);
+
+    let time = "[input]\ntime = \"/timestamp\"\n";
+    let event_time = "[input.event_time]\nlate = \"16s\"\nout_of_order = \"5s\"\n";
+    bench.put("by_time.toml", [time, event_time, FIXED].concat());
+    bench.put("state/state", of_release(2));
+    let rest = HEADER.to_owned() + &rows(22..30, &[]).concat();
+    let said = bench.pipe("- --config by_time.toml --state state", rest);
+    assert!(said.stderr.contains("10 readings of 1 series"), "two had waited: {}", said.stderr);
 }
 
 #[test]

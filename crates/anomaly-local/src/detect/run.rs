@@ -20,6 +20,7 @@ use anomaly_detect::Model;
 
 use super::waiting::{Line, Verdict, Waiting};
 use super::{DetectError, Options, Rejects, Summary, Watcher, Which};
+use crate::clock;
 use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring, Taken};
 use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
@@ -83,6 +84,8 @@ pub(super) struct Run<'r> {
     rejects: Option<Output>,
     state: Option<StateDir>,
     saved: Saved,
+    /// The steps that alerts took since it was saved, where a state is kept.
+    steps: Vec<Transition>,
     /// Rows that wait, by the name of their input.
     waiting: BTreeMap<String, Waiting>,
     saved_at: Instant,
@@ -117,7 +120,7 @@ impl<'r> Run<'r> {
         if let (Some(state), true) = (&state, std::mem::take(&mut saved.live)) {
             // What a pipe said after this was saved will not be said again: it stays in the files.
             saved.outputs_as_they_are();
-            state.save(&mut saved, &engine)?;
+            state.save(&saved, &mut engine, &[], clock::now())?;
         }
         let open = |path: &Option<PathBuf>| {
             path.as_deref().map(|path| Output::open(path, begin(&saved, path))).transpose()
@@ -134,6 +137,7 @@ impl<'r> Run<'r> {
             rejects,
             state,
             saved,
+            steps: Vec::new(),
             waiting,
             saved_at: Instant::now(),
             save_took: Duration::ZERO,
@@ -232,7 +236,7 @@ impl<'r> Run<'r> {
     /// The rows of `source`, from where the state says; true if that is not the beginning.
     fn rows(&mut self, source: &Source, given: &Input) -> Result<(Rows, bool), InputError> {
         let path = absolute(source);
-        let Some(known) = self.saved.input(&path).filter(|_| source.path().is_some()).cloned() else {
+        let Some(known) = self.saved.inputs.get(&path).filter(|_| source.path().is_some()).cloned() else {
             return Ok((Rows::open(source, given, self.stop)?, false));
         };
         let completed = match serde_json::from_str(&known.completed) {
@@ -495,6 +499,9 @@ impl<'r> Run<'r> {
                 Step::Resolved => self.summary.resolved += 1,
                 Step::Escalated | Step::Repeated | Step::Acknowledged => {}
             }
+            if self.state.is_some() {
+                self.steps.push(transition.clone());
+            }
             if let Some(alerts) = &mut self.alerts {
                 alerts.line(&wire::write(&TransitionV1::new(transition.clone())))?;
                 alerts.flush()?;
@@ -561,15 +568,16 @@ impl<'r> Run<'r> {
             } else {
                 scores.flush()?
             }
-            self.saved.set_output(absolute_path(&scores.path), scores.bytes);
+            self.saved.outputs.insert(absolute_path(&scores.path), scores.bytes);
         }
         if let Some(mark) = &keeper.mark {
-            self.saved.set_input(SavedInput {
+            let input = SavedInput {
                 path: keeper.path.clone(),
                 given: to_json(&keeper.given),
                 completed: to_json(&keeper.completed),
                 mark: mark.clone(),
-            });
+            };
+            self.saved.inputs.insert(keeper.path.clone(), input);
         }
         if self.state.is_some() {
             let waiting = self.waiting.iter().filter(|(_, waiting)| !waiting.is_empty());
@@ -585,9 +593,10 @@ impl<'r> Run<'r> {
         let began = Instant::now();
         for file in [&mut self.alerts, &mut self.findings, &mut self.rejects].into_iter().flatten() {
             file.sync()?;
-            self.saved.set_output(absolute_path(&file.path), file.bytes);
+            self.saved.outputs.insert(absolute_path(&file.path), file.bytes);
         }
-        state.save(&mut self.saved, &self.engine)?;
+        state.save(&self.saved, &mut self.engine, &self.steps, clock::now())?;
+        self.steps.clear();
         (self.saved_at, self.save_took, self.rows_since_save) = (Instant::now(), began.elapsed(), 0);
         Ok(())
     }
@@ -669,9 +678,9 @@ fn takes(model: &Model, features: &[String]) -> bool {
 }
 
 fn begin(saved: &Saved, path: &Path) -> Begin {
-    match saved.output(&absolute_path(path)) {
+    match saved.outputs.get(&absolute_path(path)) {
         None => Begin::New,
-        Some(bytes) => Begin::At(bytes),
+        Some(bytes) => Begin::At(*bytes),
     }
 }
 

@@ -42,6 +42,19 @@ pub enum StoreError {
         /// What gave it away.
         detail: String,
     },
+    /// It was learned from other scores.
+    #[error(
+        "the state in {path} was learned with {then}, and this run scores with {now}\n\
+         hint: use the same settings, or another --state folder"
+    )]
+    Scoring {
+        /// The file.
+        path: PathBuf,
+        /// What gave its scores.
+        then: String,
+        /// What gives the scores now.
+        now: String,
+    },
 }
 
 impl StoreError {
@@ -53,7 +66,18 @@ impl StoreError {
         StoreError::Damaged { path: path.to_owned(), detail: detail.into() }
     }
 
-    pub(super) fn of(path: &Path, error: impl Into<redb::Error>) -> Self {
+    /// As a fault of a port.
+    pub(super) fn fault(self, operation: String) -> Fault {
+        match self {
+            StoreError::Io { path, source, .. } => {
+                Fault::permanent(operation, format!("{}: {source}", path.display()))
+            }
+            other => Fault::permanent(operation, other),
+        }
+    }
+
+    /// Of the database in `path`, which was about to be `verb`.
+    pub(super) fn of(path: &Path, verb: &'static str, error: impl Into<redb::Error>) -> Self {
         match error.into() {
             // The database says so of a file that is cut short or is none of its own.
             redb::Error::Io(source)
@@ -61,7 +85,7 @@ impl StoreError {
             {
                 StoreError::damaged(path, source.to_string())
             }
-            redb::Error::Io(source) => StoreError::io(path, "read", source),
+            redb::Error::Io(source) => StoreError::io(path, verb, source),
             redb::Error::DatabaseAlreadyOpen => StoreError::Locked(path.to_owned()),
             other => StoreError::damaged(path, other.to_string()),
         }
@@ -78,19 +102,10 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// As a fault of a port.
-    pub(super) fn fault(self, operation: String, path: &Path) -> Fault {
-        match self.into_error(path) {
-            StoreError::Io { source, .. } => {
-                Fault::permanent(operation, format!("{}: {source}", path.display()))
-            }
-            other => Fault::permanent(operation, other),
-        }
-    }
-
-    pub(crate) fn into_error(self, path: &Path) -> StoreError {
+    /// As an error of the file at `path`, which was about to be `verb`.
+    pub(crate) fn into_error(self, path: &Path, verb: &'static str) -> StoreError {
         match self {
-            Trouble::Database(error) => StoreError::of(path, *error),
+            Trouble::Database(error) => StoreError::of(path, verb, *error),
             Trouble::Row(detail) => StoreError::damaged(path, detail),
         }
     }

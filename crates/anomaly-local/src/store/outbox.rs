@@ -5,6 +5,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, TransitionV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Claim, Outbox, TransitionKey};
+use anomaly_pipeline::publish;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -18,6 +19,9 @@ use super::{End, Store};
 pub(super) const OUTBOX: TableDefinition<'_, (&str, u32), (&str, &str)> = TableDefinition::new("outbox");
 /// What nobody was told yet: when it was written, in milliseconds since 1970; its alert and step.
 const PENDING: TableDefinition<'_, (i64, &str, u32), ()> = TableDefinition::new("pending");
+
+/// Where a message id stands, of what `anomaly detect` told.
+const ON_THE_TERMINAL: &str = "terminal";
 
 /// How it stands with a transition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +66,26 @@ pub(super) fn add(
             let body = wire::write(&TransitionV1::new(transition.clone()));
             outbox.insert(key, (body.as_str(), standing.as_str()))?;
             pending.insert((now.as_ms(), key.0, key.1), ())?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds `transitions`, of which people were told `now`. One that is there stays as it is.
+pub(super) fn add_told(
+    transaction: &WriteTransaction,
+    transitions: &[Transition],
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let mut outbox = transaction.open_table(OUTBOX)?;
+    for transition in transitions {
+        let key = (transition.alert.as_str(), transition.number);
+        if outbox.get(key)?.is_none() {
+            let how = if transition.held.is_some() { publish::HELD } else { ON_THE_TERMINAL };
+            let told = Some(Told { at_ms: now, message_id: how.to_owned() });
+            let standing = json(&Standing { created_ms: now, lease_until_ms: None, told })?;
+            let body = wire::write(&TransitionV1::new(transition.clone()));
+            outbox.insert(key, (body.as_str(), standing.as_str()))?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Saved, States, Stored};
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::error::Trouble;
 use super::{End, Store, outbox};
@@ -51,10 +51,11 @@ impl States for Store {
         self.write(
             || format!("write the state of {series}"),
             |transaction| {
-                if revision_of(transaction, series)? != revision {
+                let mut tables = Tables::open(transaction)?;
+                if tables.revision(series)? != revision {
                     return Ok(End::Leave(Saved::Conflict));
                 }
-                put(transaction, series, state, revision.map_or(1, |revision| revision + 1))?;
+                tables.put(series, state, revision.map_or(1, |revision| revision + 1))?;
                 outbox::add(transaction, transitions, now)?;
                 Ok(End::Commit(Saved::Written))
             },
@@ -73,38 +74,49 @@ impl States for Store {
     }
 }
 
-fn revision_of(transaction: &WriteTransaction, series: &SeriesId) -> Result<Option<u64>, Trouble> {
-    Ok(transaction.open_table(STATES)?.get(series.as_str())?.map(|row| row.value().0))
+/// The two tables of the states, to be written to.
+pub(super) struct Tables<'t> {
+    states: Table<'t, &'static str, (u64, Option<i64>, &'static [u8])>,
+    held: Table<'t, (i64, &'static str), ()>,
 }
 
-/// Writes a state over what is there.
-fn put(
-    transaction: &WriteTransaction,
-    series: &SeriesId,
-    state: &SeriesState,
-    revision: u64,
-) -> Result<(), Trouble> {
-    let due = state.due().map(Timestamp::as_ms);
-    let bytes = state.encode();
-    let mut states = transaction.open_table(STATES)?;
-    let before = states.insert(series.as_str(), (revision, due, bytes.as_slice()))?;
-    let before = before.and_then(|row| row.value().1);
-    if before != due {
-        let mut held = transaction.open_table(HELD)?;
+impl<'t> Tables<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Trouble> {
+        Ok(Tables { states: transaction.open_table(STATES)?, held: transaction.open_table(HELD)? })
+    }
+
+    fn revision(&self, series: &SeriesId) -> Result<Option<u64>, Trouble> {
+        Ok(self.states.get(series.as_str())?.map(|row| row.value().0))
+    }
+
+    /// Writes a state over what is there, whatever it is.
+    pub(super) fn replace(&mut self, series: &SeriesId, state: &SeriesState) -> Result<(), Trouble> {
+        let next = self.revision(series)?.map_or(1, |revision| revision + 1);
+        self.put(series, state, next)
+    }
+
+    fn put(&mut self, series: &SeriesId, state: &SeriesState, revision: u64) -> Result<(), Trouble> {
+        let due = state.due().map(Timestamp::as_ms);
+        let bytes = state.encode();
+        let before = self.states.insert(series.as_str(), (revision, due, bytes.as_slice()))?;
+        let before = before.and_then(|row| row.value().1);
+        if before == due {
+            return Ok(());
+        }
         if let Some(before) = before {
-            held.remove((before, series.as_str()))?;
+            self.held.remove((before, series.as_str()))?;
         }
         if let Some(due) = due {
-            held.insert((due, series.as_str()), ())?;
+            self.held.insert((due, series.as_str()), ())?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn decode(series: &SeriesId, bytes: &[u8]) -> Result<SeriesState, Trouble> {
+pub(super) fn decode(series: &SeriesId, bytes: &[u8]) -> Result<SeriesState, Trouble> {
     SeriesState::decode(bytes).map_err(|error| Trouble::Row(format!("series {series}: {error}")))
 }
 
-fn name(text: &str) -> Result<SeriesId, Trouble> {
+pub(super) fn name(text: &str) -> Result<SeriesId, Trouble> {
     SeriesId::new(text).map_err(|_| Trouble::Row(format!("{text:?} is no series")))
 }

@@ -4,7 +4,7 @@ use anomaly_core::reading::SeriesId;
 use anomaly_core::window::Window;
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Saved, StoredWindow, Windows};
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::error::Trouble;
 use super::{End, Store};
@@ -48,6 +48,16 @@ impl Windows for Store {
             },
         )
     }
+}
+
+/// The table, to be written to.
+pub(super) type ToWrite<'t> = Table<'t, &'static str, (u64, &'static [u8])>;
+
+/// Writes a window over what is there, whatever it is.
+pub(super) fn replace(table: &mut ToWrite<'_>, series: &SeriesId, window: &Window) -> Result<(), Trouble> {
+    let next = table.get(series.as_str())?.map_or(1, |row| row.value().0 + 1);
+    table.insert(series.as_str(), (next, window.encode().as_slice()))?;
+    Ok(())
 }
 
 pub(super) fn decode(series: &SeriesId, bytes: &[u8]) -> Result<Window, Trouble> {

@@ -21,7 +21,8 @@
 //! `request_row` is how each row in `${rows}` or `${lines}` is written; left out, it is `${row}`. A `request` with
 //! neither of the two takes `${row}` and `${feature.NAME}` itself, and carries one row. `$$` is a dollar sign.
 //!
-//! Memory: reading takes at most [`READ_FACTOR`] times the body's length, whatever its bytes.
+//! Memory: reading takes at most [`READ_FACTOR`] times the body's length, whatever its bytes; sparse rows besides what
+//! [`SPARSE_NUMBERS_MAX`] says.
 
 mod answer;
 mod inference_id;
@@ -29,12 +30,14 @@ mod media;
 mod pointer;
 pub mod recordio;
 mod request;
+mod sparse;
 mod template;
 
 pub use answer::{AnswerError, Blame, Reader};
 pub use inference_id::InferenceId;
 pub use media::Media;
 pub use request::{Encoder, RowError};
+pub use sparse::{SPARSE_NUMBERS_MAX, Sparse};
 
 /// The largest body either way, in bytes.
 ///

@@ -163,7 +163,7 @@ fn answer(bytes: &[u8]) {
 
 /// A body of RecordIO, as a request and as an answer.
 fn recordio(bytes: &[u8]) {
-    drop(black_box((recordio::rows(bytes), recordio::scores(bytes))));
+    drop(black_box((recordio::rows(bytes), recordio::examples(bytes, 3), recordio::scores(bytes))));
 }
 
 /// A series' state.

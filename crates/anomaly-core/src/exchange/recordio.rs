@@ -12,11 +12,12 @@ use std::fmt;
 
 use prost::{Message, Oneof};
 
+use super::sparse::Sparse;
 use crate::config::Tensor;
 
 const MAGIC: [u8; 4] = 0xced7_230a_u32.to_le_bytes();
-/// The word and the length.
-const HEAD_BYTES: usize = 8;
+/// How many bytes begin a frame: the word and the length.
+pub const HEAD_BYTES: usize = 8;
 const FEATURES: &str = "values";
 const SCORE: &str = "score";
 
@@ -51,6 +52,8 @@ struct Float32 {
     values: Vec<f32>,
     #[prost(uint64, repeated, tag = "2")]
     keys: Vec<u64>,
+    #[prost(uint64, repeated, tag = "3")]
+    shape: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -59,6 +62,8 @@ struct Float64 {
     values: Vec<f64>,
     #[prost(uint64, repeated, tag = "2")]
     keys: Vec<u64>,
+    #[prost(uint64, repeated, tag = "3")]
+    shape: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -67,6 +72,8 @@ struct Int32 {
     values: Vec<i32>,
     #[prost(uint64, repeated, tag = "2")]
     keys: Vec<u64>,
+    #[prost(uint64, repeated, tag = "3")]
+    shape: Vec<u64>,
 }
 
 /// A body that is no sequence of such records.
@@ -93,10 +100,72 @@ impl std::error::Error for RecordError {}
 /// # Errors
 /// The first record that is cut short, is no `Record`, has no features `values`, or has sparse ones.
 pub fn rows(body: &[u8]) -> Result<Vec<Vec<f64>>, RecordError> {
+    records(body, |record| record.features()?.dense())
+}
+
+/// The rows of a request's `body`, of which sparse ones are written out to `width` numbers; others have as many as they
+/// have, and a number may be any, also not finite.
+///
+/// # Errors
+/// The first record that is cut short, is no `Record`, has no features `values`, or is sparse and does not fit.
+pub fn rows_of(body: &[u8], width: usize) -> Result<Vec<Vec<f64>>, RecordError> {
+    let mut sparse = Sparse::of(width);
+    records(body, |record| record.features()?.written_out(&mut sparse))
+}
+
+/// A row of a training set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// Its numbers, any, also not finite.
+    pub row: Vec<f64>,
+    /// Its label, if it has one: the only number of the tensor `values` of its label.
+    pub label: Option<f64>,
+}
+
+/// The rows of a training set with their labels; sparse ones are written out to `width` numbers.
+///
+/// # Errors
+/// As [`rows_of`]; or a label that is not one number.
+pub fn examples(body: &[u8], width: usize) -> Result<Vec<Example>, RecordError> {
+    let mut sparse = Sparse::of(width);
     records(body, |mut record| {
-        let values = record.features.remove(FEATURES).and_then(|value| value.values);
-        values.ok_or_else(|| format!("no features {FEATURES:?}"))?.dense()
+        let label = match record.label.remove(FEATURES).and_then(|value| value.values) {
+            None => None,
+            Some(values) => match values.dense()?[..] {
+                [] => None,
+                [label] => Some(label),
+                ref many => return Err(format!("{} numbers as its label", many.len())),
+            },
+        };
+        Ok(Example { row: record.features()?.written_out(&mut sparse)?, label })
     })
+}
+
+/// How many bytes the frame is long that begins with `head`, with its head and its padding.
+///
+/// # Errors
+/// It is the head of no frame, in words.
+pub fn frame_bytes(head: [u8; HEAD_BYTES]) -> Result<usize, String> {
+    let length = payload_bytes(head)?;
+    Ok(HEAD_BYTES + length + padding(length))
+}
+
+/// Appends `row`, with its label if it has one, to the bytes of a training set.
+pub fn write_example(row: &[f64], label: Option<f64>, body: &mut Vec<u8>) {
+    let values =
+        |numbers: &[f64]| BTreeMap::from([(FEATURES.to_owned(), Values::of(Tensor::Float64, numbers))]);
+    write(
+        &Record { features: values(row), label: label.map(|label| values(&[label])).unwrap_or_default() },
+        body,
+    );
+}
+
+/// Appends a sparse row of `width` numbers to the `body` of a request.
+pub fn write_sparse(keys: &[u64], values: &[f64], width: usize, body: &mut Vec<u8>) {
+    let (keys, shape) = (keys.to_vec(), vec![width as u64]);
+    let values = Values::Float64(Box::new(Float64 { values: values.to_vec(), keys, shape }));
+    let features = BTreeMap::from([(FEATURES.to_owned(), Value { values: Some(values) })]);
+    write(&Record { features, label: BTreeMap::new() }, body);
 }
 
 /// The scores of an answer's `body`, as many as there are records; a score may be any number, also not finite.
@@ -150,7 +219,7 @@ fn padding(length: usize) -> usize {
 }
 
 /// What `read` makes of each record.
-fn records<T>(body: &[u8], read: impl Fn(Record) -> Result<T, String>) -> Result<Vec<T>, RecordError> {
+fn records<T>(body: &[u8], mut read: impl FnMut(Record) -> Result<T, String>) -> Result<Vec<T>, RecordError> {
     let (mut all, mut rest) = (Vec::new(), body);
     while !rest.is_empty() {
         let error = |why| RecordError { record: all.len(), offset: body.len() - rest.len(), why };
@@ -168,15 +237,26 @@ fn frame(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
         return Err(format!("cut short: {} bytes where {HEAD_BYTES} begin a record", bytes.len()));
     };
-    let ([a, b, c, d], [e, f, g, h]) = (MAGIC, [head[4], head[5], head[6], head[7]]);
-    if head[..4] != [a, b, c, d] {
-        return Err(format!("begins with {:02x?} and not with {MAGIC:02x?}", &head[..4]));
-    }
-    let length = u32::from_le_bytes([e, f, g, h]) as usize;
+    let length = payload_bytes(*head)?;
     let Some((payload, rest)) = rest.split_at_checked(length) else {
         return Err(format!("cut short: {} bytes of {length}", rest.len()));
     };
     Ok((payload, rest.get(padding(length)..).unwrap_or_default()))
+}
+
+fn payload_bytes(head: [u8; HEAD_BYTES]) -> Result<usize, String> {
+    let [a, b, c, d, length @ ..] = head;
+    if [a, b, c, d] != MAGIC {
+        return Err(format!("begins with {:02x?} and not with {MAGIC:02x?}", [a, b, c, d]));
+    }
+    Ok(u32::from_le_bytes(length) as usize)
+}
+
+impl Record {
+    fn features(mut self) -> Result<Values, String> {
+        let values = self.features.remove(FEATURES).and_then(|value| value.values);
+        values.ok_or_else(|| format!("no features {FEATURES:?}"))
+    }
 }
 
 impl Values {
@@ -184,10 +264,10 @@ impl Values {
         let values = match tensor {
             Tensor::Float32 => {
                 let values = numbers.iter().map(|number| *number as f32).collect();
-                Values::Float32(Box::new(Float32 { values, keys: Vec::new() }))
+                Values::Float32(Box::new(Float32 { values, ..Float32::default() }))
             }
             Tensor::Float64 => {
-                Values::Float64(Box::new(Float64 { values: numbers.to_vec(), keys: Vec::new() }))
+                Values::Float64(Box::new(Float64 { values: numbers.to_vec(), ..Float64::default() }))
             }
         };
         Value { values: Some(values) }
@@ -195,15 +275,27 @@ impl Values {
 
     /// The numbers, if they are all there.
     fn dense(self) -> Result<Vec<f64>, String> {
-        let (values, keys) = match self {
-            Values::Float32(tensor) => (tensor.values.into_iter().map(f64::from).collect(), tensor.keys),
-            Values::Float64(tensor) => (tensor.values, tensor.keys),
-            Values::Int32(tensor) => (tensor.values.into_iter().map(f64::from).collect(), tensor.keys),
-        };
+        let (values, keys, _) = self.parts();
         if keys.is_empty() {
             Ok(values)
         } else {
             Err("a sparse tensor (\"keys\"), which is not supported: send all \"values\"".to_owned())
+        }
+    }
+
+    /// All numbers; a tensor without values has keys or a shape only if it is sparse.
+    fn written_out(self, sparse: &mut Sparse) -> Result<Vec<f64>, String> {
+        let (values, keys, shape) = self.parts();
+        let is_sparse = !keys.is_empty() || (values.is_empty() && !shape.is_empty());
+        if is_sparse { sparse.row(&keys, &values, &shape) } else { Ok(values) }
+    }
+
+    /// Values, keys and shape.
+    fn parts(self) -> (Vec<f64>, Vec<u64>, Vec<u64>) {
+        match self {
+            Values::Float32(t) => (t.values.into_iter().map(f64::from).collect(), t.keys, t.shape),
+            Values::Float64(t) => (t.values, t.keys, t.shape),
+            Values::Int32(t) => (t.values.into_iter().map(f64::from).collect(), t.keys, t.shape),
         }
     }
 }
@@ -260,7 +352,9 @@ mod tests {
         let record = Record {
             features: BTreeMap::from([(
                 FEATURES.to_owned(),
-                Value { values: Some(Values::Int32(Box::new(Int32 { values: vec![7, -1], keys: vec![] }))) },
+                Value {
+                    values: Some(Values::Int32(Box::new(Int32 { values: vec![7, -1], ..Int32::default() }))),
+                },
             )]),
             label: BTreeMap::new(),
         };
@@ -296,7 +390,7 @@ mod tests {
     #[test]
     fn sparse_rows_and_several_scores_are_refused() {
         let value = |values: &[f32], keys: &[u64]| {
-            let tensor = Float32 { values: values.to_vec(), keys: keys.to_vec() };
+            let tensor = Float32 { values: values.to_vec(), keys: keys.to_vec(), shape: Vec::new() };
             Value { values: Some(Values::Float32(Box::new(tensor))) }
         };
         let record = Record {
@@ -307,6 +401,30 @@ mod tests {
         write(&record, &mut body);
         assert!(rows(&body).is_err_and(|e| e.why.starts_with("a sparse tensor")));
         assert_eq!(scores(&body).expect_err("two").why, "2 numbers as its \"score\"");
+    }
+
+    #[test]
+    fn sparse_rows_are_written_out_where_the_width_is_known() {
+        let mut body = Vec::new();
+        write_sparse(&[2, 0], &[1.5, -1.0], 4, &mut body);
+        write_sparse(&[], &[], 4, &mut body);
+        write_row(Tensor::Float32, &[1.0, 2.0], &mut body);
+        assert_eq!(rows_of(&body, 4), Ok(vec![vec![-1.0, 0.0, 1.5, 0.0], vec![0.0; 4], vec![1.0, 2.0]]));
+        let error = rows_of(&body, 3).expect_err("another width");
+        assert_eq!(error.to_string(), "record 1 (at byte 0): its \"shape\" is [4] where the model takes [3]");
+    }
+
+    #[test]
+    fn examples_have_labels() {
+        let mut body = Vec::new();
+        write_example(&[1.5, 16.0], Some(1.0), &mut body);
+        write_example(&[2.0, 3.0], None, &mut body);
+        let example = |row: [f64; 2], label| Example { row: row.to_vec(), label };
+        assert_eq!(examples(&body, 2), Ok(vec![example([1.5, 16.0], Some(1.0)), example([2.0, 3.0], None)]));
+        let (head, _) = body.split_first_chunk().expect("long enough");
+        let first = frame_bytes(*head).expect("a frame");
+        assert_eq!(examples(&body[..first], 2).map(|examples| examples.len()), Ok(1));
+        assert!(frame_bytes([0; HEAD_BYTES]).is_err_and(|why| why.starts_with("begins with [00")));
     }
 
     proptest! {

@@ -1,8 +1,7 @@
 //! From a request's body to rows of numbers, or to a reason that names row and column.
 
-use anomaly_core::exchange::{Media, recordio};
+use anomaly_core::exchange::{Media, Sparse, recordio};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::answer::Problem;
@@ -24,10 +23,13 @@ pub(crate) fn rows(media: Media, body: &[u8], features: &[String]) -> Result<Vec
         }
         Media::Json => instances(text(body)?, features)?,
         Media::JsonLines => {
-            let row = |(row_idx, line)| json_row(row_idx, line, features);
+            let mut sparse = Sparse::of(features.len());
+            let row = |(row_idx, line)| json_row(row_idx, line, features, &mut sparse);
             lines(text(body)?).map(row).collect::<Result<_, _>>()?
         }
-        Media::RecordIo => recordio::rows(body).map_err(|error| Problem::Rows(error.to_string()))?,
+        Media::RecordIo => {
+            recordio::rows_of(body, features.len()).map_err(|error| Problem::Rows(error.to_string()))?
+        }
     };
     if rows.is_empty() {
         return Err(Problem::Rows("\"instances\" is empty: at least one row is needed".to_owned()));
@@ -94,32 +96,54 @@ struct Instance {
 
 #[derive(Deserialize)]
 struct Data {
-    features: Dense,
+    features: Tensor,
 }
 
+/// All values, or those at `keys`.
 #[derive(Deserialize)]
-struct Dense {
+struct Tensor {
     values: Vec<f64>,
-    keys: Option<IgnoredAny>,
+    keys: Option<Vec<u64>>,
+    #[serde(default)]
+    shape: Vec<u64>,
+}
+
+/// What an instance says of its row.
+enum Said {
+    All(Vec<f64>),
+    Some(Tensor),
 }
 
 impl Instance {
-    fn values(self) -> Option<Vec<f64>> {
+    fn said(self) -> Option<Said> {
         match (self.features, self.data) {
-            (Some(values), None) => Some(values),
-            (None, Some(Data { features: Dense { values, keys: None } })) => Some(values),
+            (Some(values), None) => Some(Said::All(values)),
+            (None, Some(Data { features: Tensor { values, keys: None, .. } })) => Some(Said::All(values)),
+            (None, Some(Data { features })) => Some(Said::Some(features)),
             _ => None,
+        }
+    }
+}
+
+impl Said {
+    fn row(self, row_idx: usize, sparse: &mut Sparse) -> Result<Vec<f64>, Problem> {
+        match self {
+            Said::All(values) => Ok(values),
+            Said::Some(Tensor { values, keys, shape }) => sparse
+                .row(&keys.unwrap_or_default(), &values, &shape)
+                .map_err(|why| Problem::Rows(format!("row {}: {why}", row_idx + 1))),
         }
     }
 }
 
 /// All instances the quick way, or the long way round to say where the body is wrong.
 fn instances(text: &str, features: &[String]) -> Result<Vec<Vec<f64>>, Problem> {
+    let mut sparse = Sparse::of(features.len());
     let quick = serde_json::from_str::<Body>(text)
         .ok()
-        .and_then(|body| body.instances.into_iter().map(Instance::values).collect::<Option<Vec<_>>>());
-    if let Some(rows) = quick {
-        return Ok(rows);
+        .and_then(|body| body.instances.into_iter().map(Instance::said).collect::<Option<Vec<_>>>());
+    if let Some(all) = quick {
+        return all.into_iter().enumerate().map(|(row_idx, said)| said.row(row_idx, &mut sparse)).collect();
     }
     let body: Value = serde_json::from_str(text).map_err(|e| Problem::Rows(format!("not JSON: {e}")))?;
     let Some(instances) = body.get("instances").and_then(Value::as_array) else {
@@ -127,24 +151,39 @@ fn instances(text: &str, features: &[String]) -> Result<Vec<Vec<f64>>, Problem> 
             "no list of \"instances\": expected {\"instances\": [{\"features\": [1.5, 16.0]}]}".to_owned(),
         ));
     };
-    instances.iter().enumerate().map(|(row_idx, instance)| explained(row_idx, instance, features)).collect()
+    let row = |(row_idx, instance)| explained(row_idx, instance, features, &mut sparse);
+    instances.iter().enumerate().map(row).collect()
 }
 
-fn json_row(row_idx: usize, line: &str, features: &[String]) -> Result<Vec<f64>, Problem> {
-    let quick = serde_json::from_str::<Instance>(line).ok().and_then(Instance::values);
-    if let Some(row) = quick {
-        return Ok(row);
+fn json_row(
+    row_idx: usize,
+    line: &str,
+    features: &[String],
+    sparse: &mut Sparse,
+) -> Result<Vec<f64>, Problem> {
+    let quick = serde_json::from_str::<Instance>(line).ok().and_then(Instance::said);
+    if let Some(said) = quick {
+        return said.row(row_idx, sparse);
     }
     let instance: Value = serde_json::from_str(line)
         .map_err(|e| Problem::Rows(format!("row {}: not JSON: {e}", row_idx + 1)))?;
-    explained(row_idx, &instance, features)
+    explained(row_idx, &instance, features, sparse)
 }
 
 /// The values of an instance, or what is wrong with it.
-fn explained(row_idx: usize, instance: &Value, features: &[String]) -> Result<Vec<f64>, Problem> {
+fn explained(
+    row_idx: usize,
+    instance: &Value,
+    features: &[String],
+    sparse: &mut Sparse,
+) -> Result<Vec<f64>, Problem> {
     let row = |what: &str| Problem::Rows(format!("row {}: {what}", row_idx + 1));
-    if instance.pointer("/data/features/keys").is_some() {
-        return Err(row("sparse features (\"keys\") are not supported: send all \"values\""));
+    if instance.get("features").is_none() && instance.pointer("/data/features/keys").is_some() {
+        let tensor = instance.pointer("/data/features").cloned().unwrap_or_default();
+        let tensor = serde_json::from_value::<Tensor>(tensor).map_err(|_| {
+            row("\"keys\" and \"shape\" are not lists of whole numbers, or \"values\" none of numbers")
+        })?;
+        return Said::Some(tensor).row(row_idx, sparse);
     }
     let values = match (instance.get("features"), instance.pointer("/data/features/values")) {
         (Some(_), Some(_)) => return Err(row("both \"features\" and \"data\": one of them is needed")),
@@ -194,7 +233,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anomaly_core::config::Tensor;
+    use anomaly_core::config;
 
     fn check(media: Media, body: &str) -> Result<Vec<Vec<f64>>, String> {
         let features = ["cpu".to_owned(), "memory".to_owned()];
@@ -214,16 +253,21 @@ mod tests {
     fn record_io() {
         let mut body = Vec::new();
         for row in [[1.5, 16.0], [-2.0, 1e3]] {
-            recordio::write_row(Tensor::Float64, &row, &mut body);
+            recordio::write_row(config::Tensor::Float64, &row, &mut body);
         }
         let features = ["cpu".to_owned(), "memory".to_owned()];
         assert_eq!(
             rows(Media::RecordIo, &body, &features).ok(),
             Some(vec![vec![1.5, 16.0], vec![-2.0, 1e3]])
         );
-        recordio::write_row(Tensor::Float32, &[1.0, f64::NAN], &mut body);
+        recordio::write_sparse(&[1], &[3.0], 2, &mut body);
+        assert_eq!(
+            rows(Media::RecordIo, &body, &features).ok().and_then(|rows| rows.last().cloned()),
+            Some(vec![0.0, 3.0])
+        );
+        recordio::write_row(config::Tensor::Float32, &[1.0, f64::NAN], &mut body);
         let Err(Problem::Rows(reason)) = rows(Media::RecordIo, &body, &features) else { panic!("a problem") };
-        assert_eq!(reason, "row 3, column 2 (memory): NaN is not finite");
+        assert_eq!(reason, "row 4, column 2 (memory): NaN is not finite");
         let Err(Problem::Rows(reason)) = rows(Media::RecordIo, b"1,2", &features) else {
             panic!("a problem")
         };
@@ -270,6 +314,11 @@ mod tests {
         }
         let lines = "{\"features\":[1.5,16]}\n{\"data\":{\"features\":{\"values\":[-2,1e3]}}}\n";
         assert_eq!(check(Media::JsonLines, lines), two);
+        let sparse = r#"{"data":{"features":{"keys":[1],"shape":[2],"values":[16]}}}"#;
+        let one = Ok(vec![vec![0.0, 16.0], vec![1.5, 2.0]]);
+        let dense = r#"{"features":[1.5,2]}"#;
+        assert_eq!(check(Media::Json, &format!(r#"{{"instances":[{sparse},{dense}]}}"#)), one);
+        assert_eq!(check(Media::JsonLines, &format!("{sparse}\n{dense}\n")), one);
         for (body, reason) in [
             (r#"{"instances":[]}"#, "\"instances\" is empty: at least one row is needed"),
             (r#"{"rows":[]}"#, "no list of \"instances\""),
@@ -281,8 +330,20 @@ mod tests {
             (r#"{"instances":[{"data":{}}]}"#, "row 1: no list of \"features\""),
             (r#"{"instances":[{"features":[1,2],"data":{"features":{"values":[1,2]}}}]}"#, "row 1: both"),
             (
-                r#"{"instances":[{"data":{"features":{"keys":[1],"shape":[2],"values":[1]}}}]}"#,
-                "row 1: sparse",
+                r#"{"instances":[{"data":{"features":{"keys":[2],"shape":[2],"values":[1]}}}]}"#,
+                "row 1: key 2 is not 0 to 1",
+            ),
+            (
+                r#"{"instances":[{"data":{"features":{"keys":[1],"shape":[9],"values":[1]}}}]}"#,
+                "row 1: its \"shape\" is [9]",
+            ),
+            (
+                r#"{"instances":[{"data":{"features":{"keys":[-1],"values":[1]}}}]}"#,
+                "row 1: \"keys\" and \"shape\"",
+            ),
+            (
+                r#"{"instances":[{"data":{"features":{"keys":[1],"values":["a"]}}}]}"#,
+                "row 1: \"keys\" and \"shape\"",
             ),
             (r#"{"instances":[{"features":[1,1e999]}]}"#, "not JSON: number out of range"),
             (r#"{"instances":[{"features":[1,NaN]}]}"#, "not JSON: expected"),

@@ -5,6 +5,7 @@ mod detect;
 mod local;
 mod rejects;
 mod render;
+mod sagemaker;
 mod serve;
 mod signals;
 mod terminal;

@@ -1,5 +1,6 @@
 //! `anomaly train`: from a history of normal operation to a model artifact.
 
+mod container;
 mod history;
 mod place;
 mod summary;
@@ -25,8 +26,9 @@ use crate::terminal::bar;
 /// Learn what is normal from a history, and write a model.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrainArgs {
-    /// Files of normal operation, CSV with a header or JSON lines; - is standard input
-    #[arg(required = true, value_name = "HISTORY")]
+    /// Files of normal operation, CSV with a header or JSON lines; - is standard input. Without any, as in a container
+    /// of SageMaker: what /opt/ml/input says, and no option counts
+    #[arg(value_name = "HISTORY")]
     histories: Vec<PathBuf>,
     /// Where to write the model
     #[arg(short, long, value_name = "FILE", default_value = "model.tar.gz")]
@@ -87,7 +89,7 @@ pub(crate) struct TrainArgs {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
     signals::stop_on_signals(&stop)?;
-    train(&args, &stop)
+    if args.histories.is_empty() { container::run(&stop) } else { train(&args, &stop) }
 }
 
 fn train(args: &TrainArgs, stop: &Stop) -> anyhow::Result<ExitCode> {

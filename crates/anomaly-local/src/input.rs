@@ -23,7 +23,7 @@ mod mark;
 mod records;
 mod sniff;
 mod source;
-mod stream;
+pub(crate) mod stream;
 
 use std::collections::VecDeque;
 use std::fmt;

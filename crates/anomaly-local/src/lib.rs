@@ -7,6 +7,7 @@
 //! Start with [`detect::detect`] and [`input::Rows`].
 
 mod clock;
+pub mod container;
 pub mod detect;
 pub mod engine;
 pub mod input;

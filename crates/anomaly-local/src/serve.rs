@@ -16,7 +16,7 @@
 
 mod answer;
 pub mod fault;
-mod request;
+pub(crate) mod request;
 
 use std::fs::{self, File};
 use std::future::Future;

@@ -16,13 +16,13 @@ fn cutoff(model: &Model) -> f64 {
 }
 
 /// What the history has that was left out: the name, and the periods with their readings.
-pub(super) type LeftOutPeriods = [(&'static str, Periods); 2];
+pub(super) type LeftOutOf = (&'static str, Periods);
 
 /// So many periods are told one by one.
 const PERIODS_TOLD: usize = 5;
 
 /// For people.
-pub(super) fn as_text(model: &Model, left_out: &LeftOutPeriods, path: &Path) -> String {
+pub(super) fn as_text(model: &Model, left_out: &[LeftOutOf], path: &Path) -> String {
     let calibration = model.calibration();
     let readings = match model.shingle() {
         1 => String::new(),
@@ -65,7 +65,7 @@ pub(super) fn as_text(model: &Model, left_out: &LeftOutPeriods, path: &Path) -> 
 }
 
 /// For programs.
-pub(super) fn as_json(model: &Model, left_out: &LeftOutPeriods, path: &Path) -> String {
+pub(super) fn as_json(model: &Model, left_out: &[LeftOutOf; 2], path: &Path) -> String {
     let steps = model.calibration().quantiles.iter().flat_map(Quantiles::steps);
     let quantiles: Map<String, Value> =
         steps.map(|(share, score)| (share.to_string(), score.into())).collect();

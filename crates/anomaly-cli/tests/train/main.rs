@@ -1,5 +1,6 @@
 //! `anomaly train` as people run it: command lines in, models, stdout, stderr and exit codes out.
 
+mod container;
 mod left_out;
 mod places;
 

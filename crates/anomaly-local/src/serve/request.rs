@@ -54,11 +54,19 @@ fn csv_row(row_idx: usize, line: &str, features: &[String]) -> Result<Vec<f64>, 
         .map(str::trim)
         .enumerate()
         .map(|(column_idx, cell)| {
-            // Some writers quote every cell.
-            let bare = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap_or(cell);
-            bare.parse().map_err(|_| not_a_number(row_idx, column_idx, features, bare))
+            number(cell).ok_or_else(|| not_a_number(row_idx, column_idx, features, bare(cell)))
         })
         .collect()
+}
+
+/// The number in a cell of CSV.
+pub(crate) fn number(cell: &str) -> Option<f64> {
+    bare(cell).parse().ok()
+}
+
+/// Some writers quote every cell.
+fn bare(cell: &str) -> &str {
+    cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap_or(cell)
 }
 
 /// Finite, and as many as the model takes.

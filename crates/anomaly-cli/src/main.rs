@@ -1,5 +1,6 @@
 //! The `anomaly` command: each subcommand reads its arguments, and leaves the work to a library.
 
+mod alerts;
 mod detect;
 #[cfg(feature = "aws")]
 mod local;
@@ -30,6 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Detect(detect::DetectArgs),
+    Alerts(alerts::AlertsArgs),
     Train(train::TrainArgs),
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
@@ -62,6 +64,7 @@ impl WithoutAws {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Detect(args) => detect::run(args),
+        Command::Alerts(args) => alerts::run(args),
         Command::Train(args) => train::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Render(args) => render::run(args),

@@ -14,6 +14,7 @@
 //! Start with [`reading::Reading`], [`classify::classify`] and [`config::Config`].
 
 pub mod alert;
+pub mod alerts;
 pub mod calibration;
 pub mod classify;
 pub mod config;

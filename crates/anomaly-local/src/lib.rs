@@ -6,7 +6,8 @@
 //!
 //! Start with [`detect::detect`] and [`input::Rows`].
 
-mod clock;
+pub mod alerts;
+pub mod clock;
 pub mod container;
 pub mod detect;
 pub mod engine;

@@ -16,7 +16,7 @@ use crate::store::run::{self, About, Run, SeriesRow};
 use crate::store::{End, Store, StoreError, Trouble};
 
 /// The store's name in the folder.
-const STORE: &str = "state";
+pub(crate) const STORE: &str = "state";
 
 /// What a run leaves beside its series.
 #[derive(Debug, Default, PartialEq)]
@@ -69,6 +69,11 @@ impl StateDir {
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(fail("locked")(source)),
         }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What the last run left, with its series put into `engine`; nothing is as good as an empty state.
@@ -140,7 +145,7 @@ mod tests {
     use super::*;
     use crate::detect::waiting::Line;
     use anomaly_core::classify::Policy;
-    use anomaly_core::config::Config;
+    use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
     use anomaly_core::position::{Position, Sequence};
     use anomaly_core::reading::{Reading, SeriesId};
     use anomaly_pipeline::ports::States;
@@ -180,13 +185,14 @@ mod tests {
         assert!(error.contains("was learned with no model"), "{error}");
     }
 
-    fn take_in(engine: &mut Engine, policy: &Policy, series: &str, second: i64) {
+    fn take_in(engine: &mut Engine, policy: &Policy, series: &str, second: i64) -> Vec<Transition> {
         let at = Timestamp::from_ms(second * 1_000).expect("in range");
         let sequence = Sequence::from(second.unsigned_abs());
         let position = Position { partition: "f".into(), sequence, sub: 0, arrived: at };
         let series = SeriesId::new(series).expect("a name");
         let reading = Reading { series, at, features: vec![second as f64], filled: Vec::new(), position };
-        engine.take_in(policy, &["v".to_owned()], reading).expect("taken in");
+        let taken = engine.take_in(policy, &["v".to_owned()], reading).expect("taken in");
+        taken.ready.into_iter().flat_map(|r| r.outcome.expect("judged").judgement.transitions).collect()
     }
 
     #[test]
@@ -225,6 +231,32 @@ mod tests {
         };
         assert_eq!(whole(&read), whole(&engine));
         assert!(read.series.values().all(|series| !series.changed));
+    }
+
+    #[test]
+    fn an_alert_that_is_over_is_forgotten_after_a_month() {
+        let (_dir, state) = folder();
+        let rule = Rule {
+            method: Method::Static { threshold: 10.0 },
+            on: On::Value,
+            hold: MOfN::new(1, 1).expect("one of one"),
+            clear: Clear { hold: MOfN::new(1, 1).expect("one of one"), ..Clear::default() },
+            ..Rule::default()
+        };
+        let config = Config { rules: vec![rule], ..Config::default() };
+        let policy = Policy::new(&config, &["v".to_owned()]);
+        let mut engine = engine();
+        let mut told = |seconds: std::ops::Range<i64>, on_day: i64| {
+            let steps: Vec<_> = seconds.flat_map(|s| take_in(&mut engine, &policy, "a", s)).collect();
+            let now = Timestamp::from_ms(on_day * 86_400_000).expect("in range");
+            state.save(&Saved::default(), &mut engine, &steps, now).expect("written");
+            let kept = state.store.reading(crate::store::all_steps).expect("read");
+            kept.iter().map(|step| (step.since.as_ms() / 1_000, step.number)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(11..12, 0), [(11, 1)]);
+        assert_eq!(told(5..6, 1), [(11, 1), (11, 2)], "over");
+        assert_eq!(told(21..22, 31), [(11, 1), (11, 2), (21, 1)]);
+        assert_eq!(told(6..7, 90), [(21, 1), (21, 2)], "what was open is kept");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod before;
 mod error;
 mod journal;
 mod outbox;
+mod reader;
 mod rejects;
 pub(crate) mod run;
 mod states;
@@ -22,6 +23,9 @@ use redb::{ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, TableDe
 
 pub use error::StoreError;
 pub(crate) use error::Trouble;
+#[cfg(test)]
+pub(crate) use outbox::all as all_steps;
+pub(crate) use reader::Reader;
 
 /// The newest format this build reads, and the one it writes. The first three were one file that was replaced as a
 /// whole (`before.rs`), and are brought up to date when they are opened.

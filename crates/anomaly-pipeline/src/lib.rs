@@ -5,6 +5,7 @@
 //! [`anomaly_core::settle::Fate`]. The ports in [`ports`] speak the core's types; a port's doc comment is its
 //! contract, and every implementation is held to it.
 
+pub mod acknowledge;
 pub mod classify;
 pub mod fault;
 pub mod invoke;

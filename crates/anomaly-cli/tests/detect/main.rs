@@ -1,5 +1,6 @@
 //! `anomaly detect` as people run it: command lines in, stdout, stderr, files and exit codes out.
 
+mod alerts;
 mod bad_input;
 mod event_time;
 mod files;
@@ -54,8 +55,13 @@ impl Bench {
     }
 
     fn pipe(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
+        self.run(&format!("detect {args}"), stdin)
+    }
+
+    /// Runs `anomaly` with `args` (by blanks) in the folder.
+    fn run(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
         let mut command = Command::new(anomaly());
-        command.current_dir(self.dir.path()).arg("detect").args(args.split_whitespace());
+        command.current_dir(self.dir.path()).args(args.split_whitespace());
         let output = command.write_stdin(stdin.into()).output().expect("runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         Said {

@@ -151,7 +151,7 @@ fn a_state_that_cannot_be_used_is_refused() {
 
 /// What a run of an earlier release left, in the format of that version, after a pipe had begun a fault (1) or while
 /// readings waited (2).
-fn of_release(version: u8) -> Vec<u8> {
+pub(crate) fn of_release(version: u8) -> Vec<u8> {
     let states = Path::new(env!("CARGO_MANIFEST_DIR")).join("../anomaly-local/tests/states");
     fs::read(states.join(format!("version-{version}"))).expect("it is there")
 }

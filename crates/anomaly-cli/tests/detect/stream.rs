@@ -10,14 +10,14 @@ use crate::{Bench, FIXED, HEADER, csv, rows};
 /// Long enough for a busy machine; reached only by a failure.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
 impl Running {
-    fn start(bench: &Bench, args: &str) -> Self {
+    pub(crate) fn start(bench: &Bench, args: &str) -> Self {
         let mut child = Command::new(crate::anomaly())
             .current_dir(bench.dir.path())
             .arg("detect")
@@ -37,16 +37,21 @@ impl Running {
         Running { child, stdin, lines }
     }
 
-    fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("open");
         stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()).expect("still read");
     }
 
-    fn next_line(&self) -> String {
+    pub(crate) fn next_line(&self) -> String {
         self.lines.recv_timeout(DEADLINE).expect("a line before the deadline")
     }
 
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("running");
+        self.child.wait().expect("ended");
+    }
+
+    pub(crate) fn end(mut self) -> (i32, String) {
         drop(self.stdin.take());
         let mut stderr = String::new();
         self.child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
@@ -138,8 +143,7 @@ fn a_killed_pipe_keeps_the_alerts_it_told() {
     let mut running = Running::start(&bench, args);
     running.send(&csv(21, &[20]));
     running.next_line();
-    running.child.kill().expect("running");
-    running.child.wait().expect("ended");
+    running.kill();
     let said = bench.pipe(args, HEADER.to_owned() + &rows(21..40, &[20]).concat());
     assert!(said.stdout.starts_with("RESOLVED"), "the alert is remembered: {}", said.stdout);
     let steps: Vec<bool> = bench.get("alerts.jsonl").lines().map(|l| l.contains("\"fired\"")).collect();

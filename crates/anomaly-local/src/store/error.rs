@@ -42,6 +42,9 @@ pub enum StoreError {
         /// What gave it away.
         detail: String,
     },
+    /// There is none.
+    #[error("there is no state in {0}\nhint: `anomaly detect FILE --state {0}` keeps one there")]
+    Nothing(PathBuf),
     /// It was learned from other scores.
     #[error(
         "the state in {path} was learned with {then}, and this run scores with {now}\n\

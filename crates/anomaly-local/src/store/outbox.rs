@@ -1,18 +1,18 @@
 //! The transitions on their way to people, and those that were told.
 
-use anomaly_core::alert::{AlertId, Transition};
+use anomaly_core::alert::{AlertId, Step, Transition};
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, TransitionV1};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Claim, Outbox, TransitionKey};
-use anomaly_pipeline::publish;
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::error::Trouble;
 use super::{End, Store};
+use crate::alerts::how_told;
 
 /// By alert and step: the transition, as [`TransitionV1`], and how it stands with it, as [`Standing`]; both as JSON,
 /// which may gain fields.
@@ -20,8 +20,15 @@ pub(super) const OUTBOX: TableDefinition<'_, (&str, u32), (&str, &str)> = TableD
 /// What nobody was told yet: when it was written, in milliseconds since 1970; its alert and step.
 const PENDING: TableDefinition<'_, (i64, &str, u32), ()> = TableDefinition::new("pending");
 
-/// Where a message id stands, of what `anomaly detect` told.
-const ON_THE_TERMINAL: &str = "terminal";
+/// When which alert that is over may be forgotten, of those that `anomaly detect` told: in milliseconds since 1970.
+const EXPIRES: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("outbox-expires");
+/// As long as in a stack's table: a month.
+const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+/// How many alerts are forgotten with each few that are told: more than one, so that there are less and less.
+const FORGOTTEN_AT_ONCE: usize = 4;
+
+type Rows<'t> = Table<'t, (&'static str, u32), (&'static str, &'static str)>;
+type Expiries<'t> = Table<'t, (i64, &'static str), ()>;
 
 /// How it stands with a transition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +55,7 @@ pub(super) struct Told {
 pub(super) fn make(transaction: &WriteTransaction) -> Result<(), Trouble> {
     transaction.open_table(OUTBOX)?;
     transaction.open_table(PENDING)?;
+    transaction.open_table(EXPIRES)?;
     Ok(())
 }
 
@@ -78,17 +86,45 @@ pub(super) fn add_told(
     now: Timestamp,
 ) -> Result<(), Trouble> {
     let mut outbox = transaction.open_table(OUTBOX)?;
+    let mut expiries = transaction.open_table(EXPIRES)?;
+    forget(&mut outbox, &mut expiries, now)?;
     for transition in transitions {
         let key = (transition.alert.as_str(), transition.number);
+        if transition.step == Step::Resolved {
+            expiries.insert((now.as_ms().saturating_add(KEPT_MS), key.0), ())?;
+        }
         if outbox.get(key)?.is_none() {
-            let how = if transition.held.is_some() { publish::HELD } else { ON_THE_TERMINAL };
-            let told = Some(Told { at_ms: now, message_id: how.to_owned() });
+            let told = Some(Told { at_ms: now, message_id: how_told(transition).to_owned() });
             let standing = json(&Standing { created_ms: now, lease_until_ms: None, told })?;
             let body = wire::write(&TransitionV1::new(transition.clone()));
             outbox.insert(key, (body.as_str(), standing.as_str()))?;
         }
     }
     Ok(())
+}
+
+/// Forgets some of the alerts that may be forgotten by `now`.
+fn forget(outbox: &mut Rows<'_>, expiries: &mut Expiries<'_>, now: Timestamp) -> Result<(), Trouble> {
+    for _ in 0..FORGOTTEN_AT_ONCE {
+        let Some(first) = expiries.first()?.map(|(key, _)| key) else { break };
+        let (expires, alert) = (first.value().0, first.value().1.to_owned());
+        drop(first);
+        if expires >= now.as_ms() {
+            break;
+        }
+        outbox.retain_in((alert.as_str(), 0)..=(alert.as_str(), u32::MAX), |_, _| false)?;
+        expiries.remove((expires, alert.as_str()))?;
+    }
+    Ok(())
+}
+
+/// All transitions, told or not, in no order that means something.
+pub(crate) fn all(transaction: &ReadTransaction) -> Result<Vec<Transition>, Trouble> {
+    let mut all = Vec::new();
+    for row in transaction.open_table(OUTBOX)?.iter()? {
+        all.push(read(row?.1.value().0)?);
+    }
+    Ok(all)
 }
 
 /// Changes how it stands with `key`, if it is there and pending, to what `change` makes of it; nothing if that is

@@ -1,0 +1,228 @@
+//! `anomaly alerts`: which alerts there are, what became of one, and that somebody has seen it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anomaly_core::alert::{Step, Transition};
+use anomaly_core::alerts::{Alert, Line, named};
+use anomaly_core::message;
+use anomaly_core::rule::Basis;
+use anomaly_core::time::{Timestamp, human_duration};
+use anomaly_core::wire;
+use anomaly_local::alerts::{acknowledge, read};
+use anomaly_local::clock;
+use anomaly_pipeline::acknowledge::Acknowledged;
+use anyhow::bail;
+use serde::Serialize;
+
+use crate::terminal::plain;
+
+/// List, show and acknowledge the alerts that `anomaly detect --state DIR` keeps.
+///
+/// A run may be using the state meanwhile: what it saved last is what is listed and shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AlertsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// One line each, oldest first: name, times, severity, the strangest number, anomalous readings, who has seen it
+    List {
+        #[command(flatten)]
+        state: State,
+        /// Those that are over, too
+        #[arg(long)]
+        all: bool,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// All that is kept of one: each of its steps, when, why and by which numbers
+    Show {
+        /// Its name; the first digits are enough
+        id: String,
+        #[command(flatten)]
+        state: State,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say that somebody has seen them: no reminders any more, unless they get worse
+    Ack {
+        /// Their names; the first digits are enough
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        state: State,
+        /// Who has seen them [default: you, as the system calls you]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
+}
+
+/// Where the alerts are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct State {
+    /// The folder that `anomaly detect --state` keeps
+    #[arg(long = "state", value_name = "DIR", default_value = ".anomaly")]
+    pub(crate) folder: PathBuf,
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// If there is no state, or it cannot be used; if a name is no alert's or several's; if an alert that is over is to
+/// be acknowledged.
+pub(crate) fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::List { state, all, json } => list(&read(&state.folder)?, all, json)?,
+        Action::Show { id, state, json } => show(named(&read(&state.folder)?, &id)?, json)?,
+        Action::Ack { ids, state, by } => {
+            let by = by.or_else(user).unwrap_or_else(|| "somebody".to_owned());
+            let alerts = read(&state.folder)?;
+            let all = ids.iter().map(|id| named(&alerts, id)).collect::<Result<Vec<_>, _>>()?;
+            all.into_iter().try_for_each(|alert| ack(&state.folder, alert, &by))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Now, as precisely as people talk of it.
+fn this_second() -> Timestamp {
+    let now = clock::now();
+    now.earlier_by(Duration::from_millis(now.as_ms().rem_euclid(1_000).unsigned_abs()))
+}
+
+fn user() -> Option<String> {
+    let name = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME"))?;
+    name.into_string().ok().filter(|name| !name.is_empty())
+}
+
+fn list(alerts: &[Alert], all: bool, as_json: bool) -> anyhow::Result<()> {
+    let is_open = |alert: &&Alert| alert.open.is_some();
+    let lines: Vec<Line> =
+        alerts.iter().filter(|alert| all || is_open(alert)).filter_map(Alert::line).collect();
+    let mut out = io::stdout().lock();
+    if as_json {
+        return Ok(lines.iter().try_for_each(|line| writeln!(out, "{}", wire::write(line)))?);
+    }
+    if !lines.is_empty() {
+        let mut rows = vec![HEAD.map(str::to_owned)];
+        rows.extend(lines.iter().map(cells));
+        out.write_all(table(&rows, all).as_bytes())?;
+    }
+    let (open, seen) = (alerts.iter().filter(is_open), |alert: &&Alert| alert.is_acknowledged);
+    let (open, seen) = (open.clone().count(), open.filter(seen).count());
+    let over = alerts.len() - open;
+    let more = if all || over == 0 { "" } else { " (--all lists them)" };
+    writeln!(io::stderr(), "{open} open, {seen} of them acknowledged; {over} over{more}")?;
+    Ok(())
+}
+
+const HEAD: [&str; 8] = ["ID", "SINCE", "UNTIL", "SEVERITY", "PEAK", "READINGS", "SEEN BY", "ALERT"];
+/// The column that says nothing where only open alerts are listed.
+const UNTIL: usize = 2;
+
+fn cells(line: &Line) -> [String; 8] {
+    let on = line.on.as_deref().filter(|_| !matches!(line.peak.basis, Basis::Silence { .. }));
+    let on = on.map_or_else(String::new, |on| format!("{on} "));
+    let seen = match (&line.acknowledged_by, line.acknowledged) {
+        (Some(by), _) => by.clone(),
+        (None, true) => "somebody".to_owned(),
+        (None, false) => "-".to_owned(),
+    };
+    [
+        line.alert.to_string(),
+        line.since.to_string(),
+        line.resolved_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+        line.severity.as_str().to_owned(),
+        plain(&format!("{on}{}", line.peak.brief())),
+        line.anomalous.to_string(),
+        plain(&seen),
+        plain(&format!("{}: {}", line.series, line.rule)),
+    ]
+}
+
+/// The rows, in columns as wide as their widest cell; without [`UNTIL`], unless it is `wide`.
+fn table(rows: &[[String; 8]], wide: bool) -> String {
+    let columns = || (0..HEAD.len()).filter(|column| wide || *column != UNTIL);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let line = |row: &[String; 8]| {
+        let cells: Vec<String> =
+            columns().map(|column| format!("{:1$}", row[column], widths[column])).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// An alert with its steps.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    line: Line,
+    steps: &'a [Transition],
+}
+
+fn show(alert: &Alert, as_json: bool) -> anyhow::Result<()> {
+    let Some(line) = alert.line() else { bail!("nothing is kept of alert {}", alert.id) };
+    let mut out = io::stdout().lock();
+    if as_json {
+        return Ok(writeln!(out, "{}", wire::write(&Whole { line, steps: &alert.steps }))?);
+    }
+    let on = line.on.as_ref().map_or_else(String::new, |on| format!(", on {on}"));
+    let stands = match (line.resolved_at, &line.acknowledged_by, line.acknowledged) {
+        (Some(at), ..) => format!("over since {at}, after {}", human_duration(at.ms_since(line.since))),
+        (None, Some(by), _) => format!("open, seen by {by}"),
+        (None, None, true) => "open, and somebody has seen it".to_owned(),
+        (None, None, false) => "open".to_owned(),
+    };
+    for (name, value) in [
+        ("alert", line.alert.to_string()),
+        ("series", line.series.to_string()),
+        ("rule", format!("{}{on}", line.rule)),
+        ("stands", stands),
+        ("since", line.since.to_string()),
+        ("severity", line.severity.to_string()),
+        ("peak", format!("{} at {}", line.peak, line.peak_at)),
+        ("readings", format!("{} anomalous", line.anomalous)),
+    ] {
+        writeln!(out, "{name:8}  {}", plain(&value))?;
+    }
+    if alert.steps.is_empty() {
+        writeln!(out, "its steps were taken under a release that kept none")?;
+    }
+    for step in &alert.steps {
+        writeln!(out, "{:>2}  {}  {:12}  {}", step.number, step.at, step.step.as_str(), plain(&words(step)))?;
+    }
+    Ok(())
+}
+
+/// What a step was, in a line.
+fn words(step: &Transition) -> String {
+    let what = match step.step {
+        Step::Acknowledged => format!("by {}", step.by.as_deref().unwrap_or("somebody")),
+        Step::Resolved => step.margin.to_string(),
+        _ => format!("{}: {}", step.severity, step.margin),
+    };
+    let new = if step.is_new_normal { "; a new level was taken as normal" } else { "" };
+    let held = step.held.as_ref().map_or_else(String::new, |held| format!("; not told: {held}"));
+    format!("{what}{new}{held}")
+}
+
+fn ack(folder: &Path, alert: &Alert, by: &str) -> anyhow::Result<()> {
+    match acknowledge(folder, alert, by, this_second())? {
+        Acknowledged::Now(step) => writeln!(io::stdout(), "{}", plain(&message::text(&step)))?,
+        Acknowledged::Before => {
+            let step = alert.steps.iter().rev().find(|step| step.step == Step::Acknowledged);
+            let by = step.map_or_else(String::new, |step| format!(", {}, at {}", words(step), step.at));
+            writeln!(io::stderr(), "{}", plain(&format!("alert {} was acknowledged before{by}", alert.id)))?;
+        }
+        Acknowledged::Over => bail!("alert {} is over: there is nothing to acknowledge", alert.id),
+    }
+    Ok(())
+}

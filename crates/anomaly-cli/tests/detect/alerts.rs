@@ -1,0 +1,200 @@
+//! `anomaly alerts`: what `--state` keeps of alerts, while nothing runs and beside a run.
+
+use anomaly_core::time::Timestamp;
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+use crate::stream::Running;
+use crate::{Bench, FIXED, HEADER, rows};
+
+const FAULTS: [u32; 2] = [20, 60];
+
+/// Reminds each five seconds.
+fn config() -> String {
+    FIXED.replace("for = \"1", "repeat = \"5s\"\nfor = \"1")
+}
+
+/// Rows `range` have been through a pipe.
+fn piped(bench: &Bench, range: std::ops::Range<u32>) -> crate::Said {
+    bench.put("c.toml", config());
+    bench.pipe(
+        "- --config c.toml --state .anomaly --quiet",
+        HEADER.to_owned() + &rows(range, &FAULTS).concat(),
+    )
+}
+
+fn value(bench: &Bench, args: &str) -> Value {
+    let said = bench.run(args, "");
+    serde_json::from_str(said.stdout.lines().next().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{args}: {e}: {} {}", said.stdout, said.stderr))
+}
+
+/// What `anomaly` says, with NOW for the times at which the alert at hand was acknowledged.
+fn check(bench: &Bench, args: &str, expected: Expect) {
+    let said = bench.run(args, "");
+    let mut text = format!("{}--- stderr\n{}--- exit {}\n", said.stdout, said.stderr, said.code);
+    let lines = bench.run("alerts list --all --json", "").stdout;
+    for line in lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+        let id = line["alert"].as_str().expect("a name").to_owned();
+        let whole = value(bench, &format!("alerts show {id} --json"));
+        for step in whole["steps"].as_array().into_iter().flatten().filter(|s| s["step"] == "acknowledged") {
+            let at = step["at"].as_i64().and_then(Timestamp::from_ms).expect("a time");
+            text = text.replace(&at.to_string(), "NOW-----------------");
+        }
+    }
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn they_are_listed_shown_and_acknowledged() {
+    let bench = Bench::new();
+    piped(&bench, 0..27);
+    check(
+        &bench,
+        "alerts list",
+        expect![[r#"
+        ID                SINCE                 SEVERITY  PEAK                     READINGS  SEEN BY  ALERT
+        f10791a5c2a28229  2026-01-01T00:00:20Z  critical  latency_ms 949 over 100  7         -        stdin: slow
+        --- stderr
+        1 open, 0 of them acknowledged; 0 over
+        --- exit 0
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts ack f1 --by ann",
+        expect![[r#"
+        ACKNOWLEDGED stdin: slow at NOW-----------------
+          by ann; no reminders unless it gets worse
+          since 2026-01-01T00:00:20Z
+          latency_ms  920.7  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████
+          requests        9  ██████████████████▁▁▁▁▁▁
+          alert f10791a5c2a28229 transition 3
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts ack f1 --by bob",
+        expect![[r#"
+        --- stderr
+        alert f10791a5c2a28229 was acknowledged before, by ann, at NOW-----------------
+        --- exit 0
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts list",
+        expect![[r#"
+        ID                SINCE                 SEVERITY  PEAK                     READINGS  SEEN BY  ALERT
+        f10791a5c2a28229  2026-01-01T00:00:20Z  critical  latency_ms 949 over 100  7         ann      stdin: slow
+        --- stderr
+        1 open, 1 of them acknowledged; 0 over
+        --- exit 0
+    "#]],
+    );
+    let said = piped(&bench, 27..65);
+    assert!(!said.stdout.contains("STILL"), "it goes on from there, without reminders: {}", said.stdout);
+    check(
+        &bench,
+        "alerts list --all",
+        expect![[r#"
+        ID                SINCE                 UNTIL                 SEVERITY  PEAK                       READINGS  SEEN BY  ALERT
+        f10791a5c2a28229  2026-01-01T00:00:20Z  2026-01-01T00:00:34Z  critical  latency_ms 949 over 100    12        ann      stdin: slow
+        147fbfb317d4cb19  2026-01-01T00:01:00Z  -                     critical  latency_ms 943.4 over 100  5         -        stdin: slow
+        --- stderr
+        1 open, 0 of them acknowledged; 1 over
+        --- exit 0
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts show f1",
+        expect![[r#"
+        alert     f10791a5c2a28229
+        series    stdin
+        rule      slow, on latency_ms
+        stands    over since 2026-01-01T00:00:34Z, after 14 s
+        since     2026-01-01T00:00:20Z
+        severity  critical
+        peak      949 against 100 (fixed) at 2026-01-01T00:00:23Z
+        readings  12 anomalous
+         1  2026-01-01T00:00:20Z  fired         critical: 916.6 against 100 (fixed)
+         2  2026-01-01T00:00:25Z  repeated      critical: 920.7 against 100 (fixed)
+         3  NOW-----------------  acknowledged  by ann
+         4  2026-01-01T00:00:34Z  resolved      21.47 against 100 (fixed)
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts list --json",
+        expect![[r#"
+        {"alert":"147fbfb317d4cb19","series":"stdin","rule":"slow","on":"latency_ms","severity":"critical","since":1767225660000,"fired_at":1767225660000,"peak":{"judged":943.36,"threshold":100.0,"excess":9.4336,"basis":"fixed"},"peak_at":1767225664000,"anomalous":5,"acknowledged":false}
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts ack f1",
+        expect![[r#"
+        --- stderr
+        error: alert f10791a5c2a28229 is over: there is nothing to acknowledge
+        --- exit 2
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts show f2",
+        expect![[r#"
+        --- stderr
+        error: no alert's name begins with "f2"; 2 are kept, 1 of them open
+        --- exit 2
+    "#]],
+    );
+    check(
+        &bench,
+        "alerts list --state elsewhere",
+        expect![[r#"
+        --- stderr
+        error: there is no state in elsewhere
+        hint: `anomaly detect FILE --state elsewhere` keeps one there
+        --- exit 2
+    "#]],
+    );
+}
+
+#[test]
+fn they_can_be_read_beside_a_run_and_after_it_was_killed() {
+    let bench = Bench::new();
+    bench.put("c.toml", config());
+    let mut running = Running::start(&bench, "- --config c.toml --state .anomaly");
+    running.send(&(HEADER.to_owned() + &rows(0..21, &FAULTS).concat()));
+    running.next_line();
+    let listed = bench.run("alerts list --json", "");
+    assert_eq!((listed.stdout.lines().count(), listed.code), (1, 0), "{}", listed.stderr);
+    let id = value(&bench, "alerts list --json")["alert"].as_str().expect("a name").to_owned();
+    let shown = bench.run(&format!("alerts show {id}"), "");
+    assert!(shown.stdout.contains("critical: "), "{}", shown.stdout);
+    running.kill();
+    let listed = bench.run("alerts list --json", "");
+    assert_eq!((listed.stdout.lines().count(), listed.code), (1, 0), "{}", listed.stderr);
+}
+
+#[test]
+fn a_state_of_an_earlier_release_is_listed_too() {
+    let bench = Bench::new();
+    bench.put(".anomaly/state", crate::state::of_release(1));
+    let listed = bench.run("alerts list", "");
+    assert!(listed.stdout.contains("f10791a5c2a28229"), "{}", listed.stderr);
+    let said = bench.run("alerts ack f1", "");
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("fired under a release that kept no steps"), "{}", said.stderr);
+    bench.put(".anomaly/state", "hello");
+    let said = bench.run("alerts list", "");
+    assert!(said.stderr.contains("the state in .anomaly/state is damaged"), "{}", said.stderr);
+    assert_eq!(said.code, 2);
+}

@@ -1,0 +1,87 @@
+//! The alerts of a `--state` folder: what people ask of them while nothing runs, or beside a run.
+
+use std::path::Path;
+
+use anomaly_core::alert::Transition;
+use anomaly_core::alerts::{Alert, alerts};
+use anomaly_core::time::Timestamp;
+use anomaly_pipeline::acknowledge::{self, Acknowledged};
+use anomaly_pipeline::fault::Fault;
+use anomaly_pipeline::ports::{Outbox, TransitionKey};
+use futures_util::FutureExt;
+
+use crate::state::{STORE, StateDir};
+use crate::store::{Reader, StoreError};
+
+/// Where a message id stands, of what was told on a terminal.
+pub(crate) const ON_A_TERMINAL: &str = "terminal";
+
+/// Why an alert cannot be acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum AcknowledgeError {
+    /// The state cannot be used, or a run uses it.
+    #[error(transparent)]
+    State(#[from] StoreError),
+    /// It could not be written.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// No step of it is kept, so none can follow.
+    #[error(
+        "alert {0} fired under a release that kept no steps of alerts\n\
+         hint: it can be acknowledged once it has taken another step"
+    )]
+    NoStep(String),
+}
+
+/// All alerts of the state in `folder`: those that are open, and those of which steps are kept; oldest first. A run
+/// may be writing it: what it saved last is what is read.
+///
+/// # Errors
+/// [`StoreError`]: [`StoreError::Nothing`] if there is none, [`StoreError::Locked`] if a run is just beginning.
+pub fn read(folder: &Path) -> Result<Vec<Alert>, StoreError> {
+    if !folder.join(STORE).exists() {
+        return Err(StoreError::Nothing(folder.to_owned()));
+    }
+    let reader = match Reader::open(&folder.join(STORE))? {
+        Some(reader) => reader,
+        None => {
+            // Of an earlier release, or of a run that was killed: what a run would do first is done now.
+            drop(StateDir::open(folder)?);
+            Reader::open(&folder.join(STORE))?.ok_or_else(|| StoreError::Locked(folder.to_owned()))?
+        }
+    };
+    let (states, steps) = reader.alerts()?;
+    Ok(alerts(states.iter().map(|(series, state)| (series, state)), steps))
+}
+
+/// Acknowledges `alert` of the state in `folder`, as `by` asks at `now`.
+///
+/// # Errors
+/// [`AcknowledgeError`]; [`StoreError::Locked`] while a run uses the state.
+pub fn acknowledge(
+    folder: &Path,
+    alert: &Alert,
+    by: &str,
+    now: Timestamp,
+) -> Result<Acknowledged, AcknowledgeError> {
+    let last = alert.last().ok_or_else(|| AcknowledgeError::NoStep(alert.id.to_string()))?;
+    let state = StateDir::open(folder)?;
+    let store = state.store();
+    let done = ready(acknowledge::acknowledge(store, last, by, now))?;
+    if let Acknowledged::Now(step) = &done {
+        // Who asks for it is told of it: it waits for nobody.
+        ready(store.mark_sent(&TransitionKey::of(step), ON_A_TERMINAL, now))?;
+    }
+    Ok(done)
+}
+
+/// A call of the store, which waits for the disk and for nothing else.
+fn ready<T>(call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let stopped = || Err(Fault::permanent("use the store", "it did not answer at once"));
+    call.now_or_never().unwrap_or_else(stopped)
+}
+
+/// What a run needs to know of a step that it told.
+pub(crate) fn how_told(transition: &Transition) -> &'static str {
+    if transition.held.is_some() { anomaly_pipeline::publish::HELD } else { ON_A_TERMINAL }
+}

@@ -1,0 +1,52 @@
+//! Somebody has seen an alert: the step is taken in the series' state, on condition, with its row in the outbox.
+
+use anomaly_core::alert::{AlertId, Transition};
+use anomaly_core::time::Timestamp;
+
+use crate::fault::Fault;
+use crate::ports::{Saved, States, Stored};
+
+/// How often a state is read again because somebody else wrote it.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acknowledged {
+    /// The alert took this step.
+    Now(Box<Transition>),
+    /// Somebody had seen it before: nothing was changed.
+    Before,
+    /// It is not open: nothing was changed.
+    Over,
+}
+
+/// Acknowledges the alert of which `last` is the last step known, as `by` asks at `now`. Again: nothing changes.
+///
+/// # Errors
+/// A [`Fault`] of the table, or if others write the state of the series all the time.
+pub async fn acknowledge<S: States>(
+    states: &S,
+    last: &Transition,
+    by: &str,
+    now: Timestamp,
+) -> Result<Acknowledged, Fault> {
+    let series = std::slice::from_ref(&last.series);
+    for _ in 0..ATTEMPTS_MAX {
+        let stored = states.load(series).await?.pop().flatten();
+        let Some(Stored { mut state, revision }) = stored else { return Ok(Acknowledged::Over) };
+        let is_it = |id: &AlertId| *id == last.alert;
+        let watch = state.watches().find(|(_, watch)| watch.open().is_some_and(|open| is_it(&open.id)));
+        if watch.is_some_and(|(_, watch)| watch.is_acknowledged()) {
+            return Ok(Acknowledged::Before);
+        }
+        let Some(step) = state.acknowledge(last, by, now) else { return Ok(Acknowledged::Over) };
+        let steps = std::slice::from_ref(&step);
+        match states.save(&last.series, &state, Some(revision), steps, now).await? {
+            Saved::Written => return Ok(Acknowledged::Now(Box::new(step))),
+            Saved::Conflict => {}
+        }
+    }
+    let detail =
+        format!("the state of {} was written by others each time, {ATTEMPTS_MAX} times", last.series);
+    Err(Fault::transient("acknowledge an alert", detail))
+}

@@ -4,22 +4,30 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anomaly_detect::Model;
 use anomaly_local::serve::fault::{self, Fault};
+use anomaly_local::serve::reload::{Followed, Reload};
 use anomaly_local::serve::{self, ServeOptions, Served};
 use anyhow::{Context, anyhow, bail, ensure};
 use tokio::net::TcpListener;
+
+use crate::sagemaker;
+use crate::terminal::plain;
 
 /// Serve a trained model as a SageMaker endpoint.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = fault::HELP)]
 pub(crate) struct ServeArgs {
-    /// The model: an artifact of `anomaly train`, or a folder with its unpacked files
-    #[arg(long, value_name = "PATH", default_value = "/opt/ml/model")]
-    model: PathBuf,
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    address: String,
+    /// The model: an artifact of `anomaly train`, or a folder with its unpacked files; read anew when it changes, and at
+    /// SIGHUP [default: /opt/ml/model, as in a container of SageMaker]
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080; without --model, as in a container, 0.0.0.0 and
+    /// the port of SAGEMAKER_BIND_TO_PORT or 8080]
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Answer so many requests at a time; a further one gets 503
+    #[arg(long, value_name = "N", default_value_t = ServeOptions::default().in_flight_max, value_parser = at_least_one)]
+    in_flight: usize,
     /// Answer to this endpoint name only, not to any
     #[arg(long, value_name = "NAME")]
     endpoint_name: Option<String>,
@@ -37,19 +45,29 @@ pub(crate) struct ServeArgs {
 /// If the model cannot be read, the address cannot be listened on, or requests were still in flight when time
 /// was up.
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let path = args.model.clone().unwrap_or_else(|| sagemaker::root().join("model"));
+    let address = match (args.address, args.model) {
+        (Some(address), _) => address,
+        (None, Some(_)) => "127.0.0.1:8080".to_owned(),
+        (None, None) => sagemaker::address()?,
+    };
     ensure!(
-        args.model.exists(),
+        path.exists(),
         "{}: there is no such file\nhint: `anomaly train` writes models; --model says which one to serve",
-        args.model.display()
+        path.display()
     );
-    let model = serve::open_model(&args.model).with_context(|| args.model.display().to_string())?;
-    let options =
-        ServeOptions { endpoint_name: args.endpoint_name, faults: args.faults, ..ServeOptions::default() };
+    let model = Followed::open(&path).with_context(|| path.display().to_string())?;
+    let options = ServeOptions {
+        endpoint_name: args.endpoint_name,
+        faults: args.faults,
+        in_flight_max: args.in_flight,
+        ..ServeOptions::default()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the threads of the server")?;
-    let served = runtime.block_on(listen(model, options, &args.address))?;
+    let served = runtime.block_on(listen(model, options, &address))?;
     let mut talk = io::stderr().lock();
     writeln!(talk, "served {} requests, {} rows", served.requests, served.rows)?;
     if !served.drained {
@@ -58,13 +76,16 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn listen(model: Model, options: ServeOptions, address: &str) -> anyhow::Result<Served> {
+async fn listen(followed: Followed, options: ServeOptions, address: &str) -> anyhow::Result<Served> {
     let shutdown = serve::until_terminated().context("cannot wait for signals")?;
     let listener = TcpListener::bind(address).await.map_err(|e| {
         anyhow!("cannot listen on {address}: {e}\nhint: --address 127.0.0.1:0 takes a free port")
     })?;
     let url = format!("http://{}", listener.local_addr().context("the listener has no address")?);
     // Connections are accepted from here on: those that come before the server takes them wait.
+    let latest = followed.latest();
+    let following = followed.follow(tell).context("cannot wait for signals")?;
+    let model = latest.borrow().clone();
     let features = model.features();
     let listed = features.join(", ");
     let rows = match model.shingle() {
@@ -78,7 +99,24 @@ async fn listen(model: Model, options: ServeOptions, address: &str) -> anyhow::R
         features.len()
     )?;
     announce(&url)?;
-    serve::serve(model, options, listener, shutdown).await.context("the server failed")
+    let following = tokio::spawn(following);
+    let served = serve::serve_latest(latest, options, listener, shutdown).await.context("the server failed");
+    following.abort();
+    served
+}
+
+fn tell(reload: &Reload) {
+    let text = match reload {
+        Reload::Same => return,
+        Reload::Changed(model) => format!("serving model {} from now on", model.id()),
+        Reload::Refused(why) => format!("the model has changed and is not served, the one before is: {why}"),
+    };
+    // Nobody is left to be told that stderr is closed.
+    let _ = writeln!(io::stderr().lock(), "{}", plain(&text));
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "it is not 1 or more".to_owned())
 }
 
 /// The URL on a line of its own, for scripts; nobody reading it is no reason not to serve.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `GET /ping` | SageMaker, to see whether the container is up | |
 //! | `POST /invocations` | SageMaker, in front of the container | the container's own status (400, 415) and the reason as text |
+//! | `GET /execution-parameters` | SageMaker, before a batch transform | |
 //! | `POST /endpoints/NAME/invocations` | the runtime API: SDKs with an endpoint URL | what SageMaker makes of that: 424 `ModelError` with `OriginalStatusCode` and `OriginalMessage` |
 //!
 //! A body of more than 6,291,456 bytes gets 413 on both, because SageMaker refuses it before the container sees
@@ -12,10 +13,17 @@
 //! out: what is accepted, or else JSON. An answer names the artifact by its id in the header of custom attributes,
 //! `anomaly-model=1f0c6e2b7a94`.
 //!
+//! No more than [`ServeOptions::in_flight_max`] requests are answered at a time, so that memory is bounded; a further one
+//! gets 503 at once, which SageMaker makes a `ModelError` that may be tried again. Of these as many are scored at a time as
+//! there are cores.
+//!
+//! The model may change while it is served ([`serve_latest`]): an answer is by one model, and says which.
+//!
 //! Not behind a wall: no signature is checked, and whoever reaches the port can score.
 
 mod answer;
 pub mod fault;
+pub mod reload;
 pub(crate) mod request;
 
 use std::fs::{self, File};
@@ -37,6 +45,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
 use answer::{Answer, Problem, Speaker};
 use fault::{Fault, Kind};
@@ -49,6 +58,9 @@ const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 /// How long a client may take over its body; SageMaker itself waits 60 s for the whole answer.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// How many requests are answered at a time if nobody says otherwise: their bodies take at most 400 MB.
+const IN_FLIGHT_MAX: usize = 64;
+
 /// How the endpoint behaves. The default answers to every name and has no faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServeOptions {
@@ -56,13 +68,20 @@ pub struct ServeOptions {
     pub endpoint_name: Option<String>,
     /// Faults to play, in the order in which they are asked; the first that is due decides. Fixed from the start.
     pub faults: Vec<Fault>,
+    /// How many requests are answered at a time, 1 or more; each holds a body of up to [`BODY_BYTES_MAX`].
+    pub in_flight_max: usize,
     /// How long requests in flight may take after the shutdown. SageMaker kills a container 30 s after SIGTERM.
     pub drain_max: Duration,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        ServeOptions { endpoint_name: None, faults: Vec::new(), drain_max: Duration::from_secs(25) }
+        ServeOptions {
+            endpoint_name: None,
+            faults: Vec::new(),
+            in_flight_max: IN_FLIGHT_MAX,
+            drain_max: Duration::from_secs(25),
+        }
     }
 }
 
@@ -88,10 +107,26 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<Served> {
+    // Nobody changes it: that the sender is gone makes no difference.
+    let (_, latest) = watch::channel(Arc::new(model));
+    serve_latest(latest, options, listener, shutdown).await
+}
+
+/// As [`serve`], of the model that is the latest when a request is scored.
+///
+/// # Errors
+/// Those of the listener.
+pub async fn serve_latest(
+    latest: watch::Receiver<Arc<Model>>,
+    options: ServeOptions,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Served> {
     let drain_max = options.drain_max;
     let endpoint = Arc::new(Endpoint {
-        columns: model.columns().into(),
-        model: Arc::new(model),
+        latest,
+        admission: Semaphore::new(options.in_flight_max.max(1)),
+        cores: Arc::new(Semaphore::new(cores())),
         options,
         requests: AtomicU64::new(0),
         rows: AtomicU64::new(0),
@@ -152,9 +187,11 @@ pub fn open_model(path: &FilePath) -> Result<Model, ArtifactError> {
 }
 
 struct Endpoint {
-    model: Arc<Model>,
-    /// What each number of a row is.
-    columns: Arc<[String]>,
+    latest: watch::Receiver<Arc<Model>>,
+    /// A permit for each request that may be answered at a time.
+    admission: Semaphore,
+    /// A permit for each that may be scored at a time.
+    cores: Arc<Semaphore>,
     options: ServeOptions,
     requests: AtomicU64,
     rows: AtomicU64,
@@ -163,6 +200,7 @@ struct Endpoint {
 fn router(endpoint: Arc<Endpoint>) -> Router {
     Router::new()
         .route("/ping", get(|| async { StatusCode::OK }))
+        .route("/execution-parameters", get(answer::execution_parameters))
         .route("/invocations", post(invoke_container))
         .route("/endpoints/{name}/invocations", post(invoke_endpoint))
         .with_state(endpoint)
@@ -188,6 +226,12 @@ async fn invoke_endpoint(
 impl Endpoint {
     async fn respond(&self, request: Request, speaker: Speaker) -> Response {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let Ok(_permit) = self.admission.try_acquire() else {
+            // Read whatever the answer will be, but not kept.
+            let (_, body) = request.into_parts();
+            discard(body).await;
+            return answer::problem(&Problem::Busy, speaker);
+        };
         let faults = &self.options.faults;
         tokio::time::sleep(fault::delay(faults, number)).await;
         let due = fault::due(faults, number);
@@ -209,22 +253,27 @@ impl Endpoint {
             Some(Kind::WrongCount | Kind::Slow(_)) | None => {}
         }
         let media = request::media(text(&parts.headers, CONTENT_TYPE))?;
-        let (model, columns) = (self.model.clone(), self.columns.clone());
+        let core = self.cores.clone().acquire_owned().await.map_err(|_| Problem::ModelFailed)?;
+        let model = self.latest.borrow().clone();
+        let id = model.id().to_owned();
         // Scoring is arithmetic, milliseconds to seconds of it: not on the threads that answer pings.
-        let mut scores = tokio::task::spawn_blocking(move || score(&model, &columns, media, &body))
-            .await
-            .map_err(|_| Problem::ModelFailed)??;
+        let score = move || {
+            let scores = score(&model, media, &body);
+            drop(core);
+            scores
+        };
+        let mut scores = tokio::task::spawn_blocking(score).await.map_err(|_| Problem::ModelFailed)??;
         self.rows.fetch_add(scores.len() as u64, Ordering::Relaxed);
         if due == Some(Kind::WrongCount) {
             scores.pop();
         }
-        Ok(Answer { model: self.model.id().to_owned(), scores, media: wanted })
+        Ok(Answer { model: id, scores, media: wanted })
     }
 }
 
 /// The scores of a body's rows, in order.
-fn score(model: &Model, columns: &[String], media: Media, body: &[u8]) -> Result<Vec<f64>, Problem> {
-    let rows = request::rows(media, body, columns)?;
+fn score(model: &Model, media: Media, body: &[u8]) -> Result<Vec<f64>, Problem> {
+    let rows = request::rows(media, body, &model.columns())?;
     rows.iter()
         .enumerate()
         .map(|(row_idx, row)| {
@@ -234,8 +283,28 @@ fn score(model: &Model, columns: &[String], media: Media, body: &[u8]) -> Result
         .collect()
 }
 
+/// As many as can be used at a time.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// Reads a body to its end, or until it is too much or takes too long.
+async fn discard(body: Body) {
+    let reading = async {
+        let (mut count, mut chunks) = (0, body.into_data_stream());
+        while let Some(Ok(chunk)) = chunks.next().await {
+            count += chunk.len();
+            if count > DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // What did not come in time is of no use either.
+    let _ = tokio::time::timeout(BODY_TIME_MAX, reading).await;
 }
 
 /// The whole body, if it is small and quick enough.

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anomaly_core::config;
 use anomaly_core::exchange::{Encoder, Reader};
 use anomaly_detect::{Model, TrainOptions};
-use anomaly_local::serve::{BODY_BYTES_MAX, ServeOptions, Served, serve};
+use anomaly_local::serve::{BODY_BYTES_MAX, ServeOptions, Served, serve, serve_latest};
 use aws_sdk_sagemakerruntime::Client;
 use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
 use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Config, Credentials, Region};
@@ -17,7 +18,7 @@ use aws_sdk_sagemakerruntime::primitives::Blob;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -332,6 +333,63 @@ async fn what_is_in_flight_at_the_end_is_answered() -> Outcome {
     }
     assert_eq!(over.await??, Served { requests: 3, rows: 3, drained: true });
     assert!(invoke(&idle, "text/csv", "1,2").await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_turned_away_at_once() -> Outcome {
+    let server = Running::start(ServeOptions { in_flight_max: 1, ..ServeOptions::default() }).await?;
+    let mut first = waiting_for_a_body(&server).await?;
+    let problem = invoke(&server.client(1), "text/csv", "1,2").await.err().ok_or("an error")?;
+    let InvokeEndpointError::ModelError(problem) = problem.into_service_error() else {
+        return Err("another error".into());
+    };
+    assert_eq!(problem.original_status_code(), Some(503), "which may be tried again");
+    let second = server.exchange("POST /invocations HTTP/1.1\r\nContent-Type: text/csv", b"1,2\n").await?;
+    assert!(second.starts_with("HTTP/1.1 503 ") && second.contains("try again"), "{second}");
+    assert!(server.exchange("GET /ping HTTP/1.1", b"").await?.starts_with("HTTP/1.1 200 "), "it is not ill");
+    first.write_all(b"1,2\n").await?;
+    let mut answer = [0; 15];
+    first.read_exact(&mut answer).await?;
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    drop(first);
+    invoke(&server.client(3), "text/csv", "1,2").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_latest_model_answers_and_says_which_it_is() -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let first = Arc::new(model()?);
+    let (sender, latest) = watch::channel(first.clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let over = tokio::spawn(serve_latest(latest, ServeOptions::default(), listener, async {
+        let _ = stopped.await;
+    }));
+    let server = Running { address, stop, over };
+    let rows = (0..200).map(|n| vec![f64::from(n % 3), f64::from(n % 11)]);
+    let second = Arc::new(Model::train(rows, &TrainOptions { trees: 10, ..TrainOptions::default() })?);
+    for model in [first, second] {
+        sender.send_replace(model.clone());
+        let output = invoke(&server.client(1), "text/csv", "3,4").await?;
+        let told = output.custom_attributes().and_then(anomaly_core::calibration::id_in);
+        assert_eq!(told, Some(model.id()));
+        assert_eq!(scores(blob(&output))?, [model.score(&[3.0, 4.0])?]);
+    }
+    drop(sender);
+    invoke(&server.client(1), "text/csv", "3,4").await?;
+    assert_eq!(server.end().await?.requests, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_transform_is_told_how_to_send() -> Outcome {
+    let server = Running::start(ServeOptions::default()).await?;
+    let told = server.exchange("GET /execution-parameters HTTP/1.1", b"").await?;
+    let body: Value = serde_json::from_str(told.split("\r\n\r\n").nth(1).ok_or("no body")?)?;
+    assert!(body["MaxConcurrentTransforms"].as_u64().is_some_and(|n| n > 0), "{told}");
+    assert_eq!((&body["BatchStrategy"], &body["MaxPayloadInMB"]), (&"MULTI_RECORD".into(), &6.into()));
     Ok(())
 }
 

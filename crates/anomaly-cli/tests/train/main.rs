@@ -3,6 +3,7 @@
 mod container;
 mod left_out;
 mod places;
+mod serve;
 
 use std::fs;
 use std::path::{Path, PathBuf};

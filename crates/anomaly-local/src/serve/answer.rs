@@ -49,6 +49,8 @@ pub(crate) enum Problem {
     BodyCutShort,
     /// The endpoint has another name.
     OtherEndpoint { name: String },
+    /// As many requests as there may be are being answered.
+    Busy,
     /// A fault: throttled by SageMaker.
     Throttled,
     /// A fault of the container, played or real.
@@ -60,6 +62,18 @@ pub(crate) enum Problem {
 /// What the scores are wanted in; whoever accepts anything gets JSON.
 pub(crate) fn wanted(accept: &str) -> Media {
     Media::accepted(accept).unwrap_or(Media::Json)
+}
+
+/// How a batch transform should send its rows: as many requests at a time as there are cores, and of as many rows as fit.
+///
+/// Source: developer guide, "How Containers Serve Requests" of batch transforms.
+pub(crate) async fn execution_parameters() -> Response {
+    let body = json!({
+        "MaxConcurrentTransforms": super::cores(),
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": BODY_BYTES_MAX >> 20,
+    });
+    respond(StatusCode::OK, "application/json", body.to_string())
 }
 
 /// The scores in the wanted media type, each with the fewest digits that read back to the same bits; in RecordIO,
@@ -147,6 +161,7 @@ fn container_status(problem: &Problem) -> StatusCode {
         Problem::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Problem::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Problem::Throttled => StatusCode::TOO_MANY_REQUESTS,
         Problem::ModelFailed | Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -165,6 +180,7 @@ fn reason(problem: &Problem) -> String {
         Problem::TooSlow => "the body did not arrive in time".to_owned(),
         Problem::BodyCutShort => "the body was cut short".to_owned(),
         Problem::OtherEndpoint { name } => format!("Endpoint {name} of account 000000000000 not found."),
+        Problem::Busy => "too many requests at a time; try again".to_owned(),
         Problem::Throttled => "too many requests".to_owned(),
         Problem::ModelFailed => "the model failed".to_owned(),
         Problem::Internal => "An internal failure occurred.".to_owned(),

@@ -79,11 +79,11 @@ pub(crate) struct State {
 /// be acknowledged.
 pub(crate) fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::List { state, all, json } => list(&read(&state.folder)?, all, json)?,
-        Action::Show { id, state, json } => show(named(&read(&state.folder)?, &id)?, json)?,
+        Action::List { state, all, json } => list(&read(&state.folder)?.all, all, json)?,
+        Action::Show { id, state, json } => show(named(&read(&state.folder)?.all, &id)?, json)?,
         Action::Ack { ids, state, by } => {
             let by = by.or_else(user).unwrap_or_else(|| "somebody".to_owned());
-            let alerts = read(&state.folder)?;
+            let alerts = read(&state.folder)?.all;
             let all = ids.iter().map(|id| named(&alerts, id)).collect::<Result<Vec<_>, _>>()?;
             all.into_iter().try_for_each(|alert| ack(&state.folder, alert, &by))?;
         }

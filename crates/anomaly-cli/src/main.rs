@@ -11,6 +11,7 @@ mod serve;
 mod signals;
 mod terminal;
 mod train;
+mod why;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ struct Cli {
 enum Command {
     Detect(detect::DetectArgs),
     Alerts(alerts::AlertsArgs),
+    Why(why::WhyArgs),
     Train(train::TrainArgs),
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Detect(args) => detect::run(args),
         Command::Alerts(args) => alerts::run(args),
+        Command::Why(args) => why::run(args),
         Command::Train(args) => train::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Render(args) => render::run(args),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::alert::{Standing, Step, Transition};
 use crate::classify::Found;
 use crate::config::Rule;
 use crate::reading::SeriesId;
@@ -96,11 +97,25 @@ impl Explained<'_> {
                 Some(format!("excess {}; {}", short(margin.excess), turns(margin)))
             }
         };
-        for line in turns.into_iter().chain(self.ignored()).chain([standing.to_string()]) {
+        let lines = turns.into_iter().chain(self.ignored()).chain([standing.to_string()]);
+        for line in lines.chain(self.takes()) {
             // Into a string nothing fails.
             let _ = write!(text, "\n  {line}");
         }
         text
+    }
+
+    /// How many readings it took, where one alone does not make the step.
+    fn takes(&self) -> Option<String> {
+        let Standing::Took { step, .. } = self.found.standing else { return None };
+        let (hold, what) = match step {
+            _ if self.rule.no_data().is_some() => return None,
+            Step::Fired | Step::Flapping => (self.rule.hold, "it takes"),
+            Step::Resolved => (self.rule.clear.hold, "its end takes"),
+            Step::Escalated | Step::Repeated | Step::Acknowledged => return None,
+        };
+        let readings = if step == Step::Resolved { "calm" } else { "anomalous" };
+        (hold.n() > 1).then(|| format!("{what} {hold} {readings}"))
     }
 
     fn ignored(&self) -> Option<String> {
@@ -109,6 +124,19 @@ impl Explained<'_> {
         let off = (margin.value() - usual).abs();
         Some(format!("ignored: it is {} from the usual {}", short(off), short(usual)))
     }
+}
+
+/// A step of an alert in a few lines, by what the transition itself says: by which numbers, where it would have turned,
+/// and what it is. For steps of which no finding is kept.
+pub fn of_step(transition: &Transition) -> String {
+    let Transition { rule, on, margin, step, held, .. } = transition;
+    if *step == Step::Acknowledged {
+        let by = transition.by.as_deref().unwrap_or("somebody");
+        return format!("{by} has seen it: no reminders, unless it gets worse");
+    }
+    let standing = Standing::Took { step: *step, held: held.clone() };
+    let excess = short(margin.excess);
+    format!("{rule} on {on}: {margin}\n  excess {excess}; {}\n  {standing}", turns(margin))
 }
 
 /// What would have changed the answer.
@@ -173,11 +201,17 @@ mod tests {
 
     /// What `rule` says of each of `values`, the last ones, in words or as JSON.
     fn say(rule: &str, values: &[f64], last: usize, shown: impl Fn(&Explained<'_>) -> String) -> String {
+        let mut said = Vec::new();
+        judge(rule, values, |explained, _| said.push(shown(explained)));
+        said.split_off(values.len() - last).join("\n")
+    }
+
+    fn judge(rule: &str, values: &[f64], mut take: impl FnMut(&Explained<'_>, &[Transition])) {
         let rule = serde_json::from_str(rule).expect("a rule");
         let config = Config { rules: vec![rule], ..Config::default() };
         let policy = Policy::new(&config, &["cpu".to_owned()]);
         let series = SeriesId::new("web").expect("a name");
-        let (mut state, mut said) = (SeriesState::default(), Vec::new());
+        let mut state = SeriesState::default();
         for (i, value) in values.iter().enumerate() {
             let at = Timestamp::from_ms(i as i64 * 1000).expect("in range");
             let sequence = Sequence::from(i as u64);
@@ -189,9 +223,23 @@ mod tests {
             let (rule, on) = policy.names(&scored.reading.series).next().expect("one rule");
             let (series, found) = (&scored.reading.series, &judgement.findings[0]);
             let explained = Explained { row: i as u64 + 1, series, at, rule, on, score: scored.score, found };
-            said.push(shown(&explained));
+            take(&explained, &judgement.transitions);
         }
-        said.split_off(values.len() - last).join("\n")
+    }
+
+    /// Of a step alone the same is said, but for what the rule asks for.
+    #[test]
+    fn a_step_says_for_itself_what_its_finding_says() {
+        let hot = r#"{"name":"hot","on":"cpu","method":{"kind":"static","threshold":80.0},"for":"1 of 1","clear":{"for":"1 of 1"}}"#;
+        let mut steps = 0;
+        judge(hot, &[70.0, 90.0, 200.0, 60.0], |explained, transitions| {
+            for step in transitions {
+                let text = explained.to_text().replace("warning: ", "").replace("critical: ", "");
+                assert_eq!(of_step(step), text.replace("normal: ", ""));
+                steps += 1;
+            }
+        });
+        assert_eq!(steps, 3);
     }
 
     fn check(rule: &str, values: &[f64], last: usize, expected: Expect) {
@@ -206,21 +254,23 @@ mod tests {
             &[70.0, 90.0, 95.0, 60.0, 60.0],
             5,
             expect![[r#"
-            hot on cpu: normal: 70 against 80 (fixed)
-              excess 0.875; anomalous above 80
-              no alert, which takes 2 of 3
-            hot on cpu: warning: 90 against 80 (fixed)
-              excess 1.125; normal up to 80
-              no alert: 1 of the last 3 anomalous, and it takes 2 of 3
-            hot on cpu: warning: 95 against 80 (fixed)
-              excess 1.188; normal up to 80
-              an alert fires
-            hot on cpu: normal: 60 against 80 (fixed)
-              excess 0.75; anomalous above 80
-              the alert goes on: 1 of the last 2 calm, and its end takes 2 of 2
-            hot on cpu: normal: 60 against 80 (fixed)
-              excess 0.75; anomalous above 80
-              the alert is over"#]],
+                hot on cpu: normal: 70 against 80 (fixed)
+                  excess 0.875; anomalous above 80
+                  no alert, which takes 2 of 3
+                hot on cpu: warning: 90 against 80 (fixed)
+                  excess 1.125; normal up to 80
+                  no alert: 1 of the last 3 anomalous, and it takes 2 of 3
+                hot on cpu: warning: 95 against 80 (fixed)
+                  excess 1.188; normal up to 80
+                  an alert fires
+                  it takes 2 of 3 anomalous
+                hot on cpu: normal: 60 against 80 (fixed)
+                  excess 0.75; anomalous above 80
+                  the alert goes on: 1 of the last 2 calm, and its end takes 2 of 2
+                hot on cpu: normal: 60 against 80 (fixed)
+                  excess 0.75; anomalous above 80
+                  the alert is over
+                  its end takes 2 of 2 calm"#]],
         );
         let cold = r#"{"name":"cold","on":"cpu","method":{"kind":"sigma","k":3.0,"warmup":4},"direction":"low","ignore":{"absolute":3.0}}"#;
         check(

@@ -1,5 +1,6 @@
 //! The alerts of a `--state` folder: what people ask of them while nothing runs, or beside a run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anomaly_core::alert::Transition;
@@ -11,7 +12,7 @@ use anomaly_pipeline::ports::{Outbox, TransitionKey};
 use futures_util::FutureExt;
 
 use crate::state::{STORE, StateDir};
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, StoreError, Why};
 
 /// Where a message id stands, of what was told on a terminal.
 pub(crate) const ON_A_TERMINAL: &str = "terminal";
@@ -33,12 +34,27 @@ pub enum AcknowledgeError {
     NoStep(String),
 }
 
-/// All alerts of the state in `folder`: those that are open, and those of which steps are kept; oldest first. A run
-/// may be writing it: what it saved last is what is read.
+/// The alerts of a state.
+#[derive(Debug, Default)]
+pub struct Alerts {
+    /// Those that are open, and those of which steps are kept; oldest first.
+    pub all: Vec<Alert>,
+    why: BTreeMap<TransitionKey, Why>,
+}
+
+impl Alerts {
+    /// Why an alert took `step`, as it was said when it did; `None` of steps that no reading made, and of those that
+    /// a release took which did not keep it.
+    pub fn why(&self, step: &Transition) -> Option<&Why> {
+        self.why.get(&TransitionKey::of(step))
+    }
+}
+
+/// The alerts of the state in `folder`. A run may be writing it: what it saved last is what is read.
 ///
 /// # Errors
 /// [`StoreError`]: [`StoreError::Nothing`] if there is none, [`StoreError::Locked`] if a run is just beginning.
-pub fn read(folder: &Path) -> Result<Vec<Alert>, StoreError> {
+pub fn read(folder: &Path) -> Result<Alerts, StoreError> {
     if !folder.join(STORE).exists() {
         return Err(StoreError::Nothing(folder.to_owned()));
     }
@@ -50,8 +66,14 @@ pub fn read(folder: &Path) -> Result<Vec<Alert>, StoreError> {
             Reader::open(&folder.join(STORE))?.ok_or_else(|| StoreError::Locked(folder.to_owned()))?
         }
     };
-    let (states, steps) = reader.alerts()?;
-    Ok(alerts(states.iter().map(|(series, state)| (series, state)), steps))
+    let (states, taken) = reader.alerts()?;
+    let (mut steps, mut why) = (Vec::new(), BTreeMap::new());
+    for step in taken {
+        why.extend(step.why.map(|why| (TransitionKey::of(&step.transition), why)));
+        steps.push(step.transition);
+    }
+    let all = alerts(states.iter().map(|(series, state)| (series, state)), steps);
+    Ok(Alerts { all, why })
 }
 
 /// Acknowledges `alert` of the state in `folder`, as `by` asks at `now`.

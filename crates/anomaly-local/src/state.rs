@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-use anomaly_core::alert::Transition;
 use anomaly_core::time::Timestamp;
 use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use crate::detect::waiting::Waiting;
 use crate::engine::{Engine, Learner, Scoring, Series};
 use crate::input::Mark;
 use crate::store::run::{self, About, Run, SeriesRow};
-use crate::store::{End, Store, StoreError, Trouble};
+use crate::store::{End, Store, StoreError, Taken, Trouble};
 
 /// The store's name in the folder.
 pub(crate) const STORE: &str = "state";
@@ -103,7 +102,7 @@ impl StateDir {
         &self,
         saved: &Saved,
         engine: &mut Engine,
-        steps: &[Transition],
+        steps: &[Taken],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let about = About { scoring: engine.scoring.identity(), live: saved.live };
@@ -144,6 +143,7 @@ fn restore(row: SeriesRow, scoring: &Scoring) -> Result<Series, String> {
 mod tests {
     use super::*;
     use crate::detect::waiting::Line;
+    use anomaly_core::alert::Transition;
     use anomaly_core::classify::Policy;
     use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
     use anomaly_core::position::{Position, Sequence};
@@ -247,11 +247,13 @@ mod tests {
         let policy = Policy::new(&config, &["v".to_owned()]);
         let mut engine = engine();
         let mut told = |seconds: std::ops::Range<i64>, on_day: i64| {
-            let steps: Vec<_> = seconds.flat_map(|s| take_in(&mut engine, &policy, "a", s)).collect();
+            let steps = seconds.flat_map(|s| take_in(&mut engine, &policy, "a", s));
+            let steps: Vec<_> = steps.map(|transition| Taken { transition, why: None }).collect();
             let now = Timestamp::from_ms(on_day * 86_400_000).expect("in range");
             state.save(&Saved::default(), &mut engine, &steps, now).expect("written");
             let kept = state.store.reading(crate::store::all_steps).expect("read");
-            kept.iter().map(|step| (step.since.as_ms() / 1_000, step.number)).collect::<Vec<_>>()
+            let step = |step: &Taken| (step.transition.since.as_ms() / 1_000, step.transition.number);
+            kept.iter().map(step).collect::<Vec<_>>()
         };
         assert_eq!(told(11..12, 0), [(11, 1)]);
         assert_eq!(told(5..6, 1), [(11, 1), (11, 2)], "over");

@@ -23,6 +23,8 @@ use redb::{ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, TableDe
 
 pub use error::StoreError;
 pub(crate) use error::Trouble;
+pub(crate) use outbox::Taken;
+pub use outbox::Why;
 #[cfg(test)]
 pub(crate) use outbox::all as all_steps;
 pub(crate) use reader::Reader;

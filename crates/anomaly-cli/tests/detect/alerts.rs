@@ -168,6 +168,87 @@ fn they_are_listed_shown_and_acknowledged() {
 }
 
 #[test]
+fn why_says_what_explain_said_of_each_step() {
+    let bench = Bench::new();
+    piped(&bench, 0..27);
+    bench.run("alerts ack f1 --by ann", "");
+    piped(&bench, 27..40);
+    check(
+        &bench,
+        "why f1",
+        expect![[r#"
+        alert f10791a5c2a28229 of stdin by slow
+
+        1 fired at 2026-01-01T00:00:20Z, by row 21 of stdin
+          slow on latency_ms: critical: 916.6 against 100 (fixed)
+            excess 9.166; normal up to 100
+            an alert fires
+
+        2 repeated at 2026-01-01T00:00:25Z, by row 26 of stdin
+          slow on latency_ms: critical: 920.7 against 100 (fixed)
+            excess 9.207; normal up to 100
+            the alert goes on, and is told again
+
+        3 acknowledged at NOW-----------------
+          ann has seen it: no reminders, unless it gets worse
+
+        4 resolved at 2026-01-01T00:00:34Z, by row 8 of stdin
+          slow on latency_ms: normal: 21.47 against 100 (fixed)
+            excess 0.2147; anomalous above 100
+            the alert is over
+            its end takes 3 of 3 calm
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    let text = HEADER.to_owned() + &rows(0..40, &FAULTS).concat();
+    bench.put("stdin.csv", text);
+    let whole = bench.run("why f1", "").stdout;
+    let whole: String = whole.lines().map(|line| line.trim_start().to_owned() + "\n").collect();
+    for at in ["2026-01-01T00:00:20Z", "2026-01-01T00:00:25Z"] {
+        let said = bench.detect(&format!("stdin.csv --config c.toml --explain stdin@{at}"));
+        let words: String =
+            said.stdout.lines().skip(1).map(|line| line.trim_start().to_owned() + "\n").collect();
+        assert!(whole.contains(&words) && words.lines().count() >= 3, "{words} is not in\n{whole}");
+    }
+    let said = bench.run("why f2", "");
+    assert!(said.stderr.contains("no alert's name begins with \"f2\""), "{}", said.stderr);
+}
+
+#[test]
+fn why_knows_of_silences() {
+    let bench = Bench::new();
+    let rule = "name = \"quiet\"\nmethod = { kind = \"no-data\", after = \"10m\" }\n";
+    bench.put("c.toml", format!("[input]\nseries = \"/host\"\n[model]\nkind = \"none\"\n[[rule]]\n{rule}"));
+    let row = |minute: u32, host: &str| format!("2026-01-01T00:{minute:02}:00Z,{host},1\n");
+    let rows: String = (0..20).map(|m| row(m, "a")).chain([row(20, "b"), row(21, "a")]).collect();
+    let rows = rows.replace("00:00Z,a", "00:00Z,b");
+    bench.put("hosts.csv", format!("timestamp,host,v\n{rows}"));
+    let said = bench.detect("hosts.csv --config c.toml --state .anomaly --json");
+    let fired: Value =
+        serde_json::from_str(said.stdout.lines().next().expect("b fell silent")).expect("JSON");
+    check(
+        &bench,
+        &format!("why {}", fired["alert"].as_str().expect("a name")),
+        expect![[r#"
+        alert dcc56c540fbb6048 of b by quiet
+
+        1 fired at 2026-01-01T00:10:00Z, by row 11 of hosts.csv
+          quiet on silence: warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
+            excess 1; normal with `after` above 10 min
+            an alert fires
+
+        2 resolved at 2026-01-01T00:20:00Z, by row 21 of hosts.csv
+          quiet on silence: critical: no data for 20 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
+            excess 2; normal with `after` above 20 min
+            the alert is over
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+}
+
+#[test]
 fn they_can_be_read_beside_a_run_and_after_it_was_killed() {
     let bench = Bench::new();
     bench.put("c.toml", config());

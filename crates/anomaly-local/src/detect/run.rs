@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anomaly_core::alert::{Step, Transition};
+use anomaly_core::alert::{Standing, Step, Transition};
 use anomaly_core::classify::{Found, Policy};
 use anomaly_core::config::{self, Config, Input, ModelKind};
 use anomaly_core::explain::Explained;
@@ -21,10 +21,11 @@ use anomaly_detect::Model;
 use super::waiting::{Line, Verdict, Waiting};
 use super::{DetectError, Options, Rejects, Summary, Watcher, Which};
 use crate::clock;
-use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring, Taken};
+use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring};
 use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
 use crate::state::{Saved, SavedInput, StateDir};
+use crate::store::{Taken, Why};
 
 /// Rows after which a state is saved.
 const SAVE_AFTER_ROWS: u64 = 1_000;
@@ -75,6 +76,23 @@ struct Reader {
     first_reject: Option<String>,
 }
 
+impl Reader {
+    /// Why an alert took a step on `row`, of which this was `judged`, as `--explain` says it; `None` if no finding is
+    /// of this step.
+    fn why(&self, row: u64, judged: Option<&Judged>, step: &Transition) -> Option<Why> {
+        let Transition { series, at, .. } = step;
+        let (index, (rule, on)) =
+            self.policy.names(series).enumerate().find(|(_, (rule, _))| rule.name == step.rule)?;
+        let of_silence = (step.is_of_silence() && step.step == Step::Fired).then(|| Found::of_silence(step));
+        let of_reading = judged.and_then(|judged| judged.judgement.findings.get(index));
+        let found = of_silence.as_ref().or(of_reading)?;
+        let is_of_it = matches!(found.standing, Standing::Took { step: took, .. } if took == step.step);
+        let score = judged.and_then(|judged| judged.score);
+        let explained = Explained { row, series, at: *at, rule, on, score, found };
+        is_of_it.then(|| Why { input: self.name.clone(), row, text: explained.to_text() })
+    }
+}
+
 pub(super) struct Run<'r> {
     config: Config,
     engine: Engine,
@@ -85,7 +103,7 @@ pub(super) struct Run<'r> {
     state: Option<StateDir>,
     saved: Saved,
     /// The steps that alerts took since it was saved, where a state is kept.
-    steps: Vec<Transition>,
+    steps: Vec<Taken>,
     /// Rows that wait, by the name of their input.
     waiting: BTreeMap<String, Waiting>,
     saved_at: Instant,
@@ -295,7 +313,7 @@ impl<'r> Run<'r> {
                 let position = reading.position.clone();
                 let reject = |reject| RejectV1::new(reject, &position, &bytes);
                 match self.engine.take_in(&reader.policy, &reader.features, reading) {
-                    Ok(Taken { dropped, heard, ready }) => {
+                    Ok(engine::Taken { dropped, heard, ready }) => {
                         self.silent(reader, number, &heard)?;
                         transitions.extend(heard);
                         (ready, dropped.map(reject))
@@ -349,7 +367,7 @@ impl<'r> Run<'r> {
                     self.summary.readings += 1;
                     self.explain_silence(reader, number, &judged.judgement.transitions)?;
                     self.explain(reader, number, &judged)?;
-                    self.write_alerts(&judged.judgement.transitions)?;
+                    self.write_alerts(reader, number, Some(&judged), &judged.judgement.transitions)?;
                     transitions.extend(judged.judgement.transitions);
                 }
                 Err(rejected) => self.reject(reader, number, &rejected)?,
@@ -409,7 +427,7 @@ impl<'r> Run<'r> {
     /// and of its own.
     fn silent(&mut self, reader: &Reader, row: u64, transitions: &[Transition]) -> Result<(), DetectError> {
         self.explain_silence(reader, row, transitions)?;
-        self.write_alerts(transitions)
+        self.write_alerts(reader, row, None, transitions)
     }
 
     /// A silence has no reading: it is found on the row by which it is known.
@@ -491,7 +509,14 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn write_alerts(&mut self, transitions: &[Transition]) -> Result<(), DetectError> {
+    /// Writes down steps that `row` made, by its arrival or by what was `judged` of it.
+    fn write_alerts(
+        &mut self,
+        reader: &Reader,
+        row: u64,
+        judged: Option<&Judged>,
+        transitions: &[Transition],
+    ) -> Result<(), DetectError> {
         for transition in transitions {
             match transition.step {
                 _ if transition.held.is_some() => self.summary.held += 1,
@@ -500,7 +525,8 @@ impl<'r> Run<'r> {
                 Step::Escalated | Step::Repeated | Step::Acknowledged => {}
             }
             if self.state.is_some() {
-                self.steps.push(transition.clone());
+                let why = reader.why(row, judged, transition);
+                self.steps.push(Taken { transition: transition.clone(), why });
             }
             if let Some(alerts) = &mut self.alerts {
                 alerts.line(&wire::write(&TransitionV1::new(transition.clone())))?;

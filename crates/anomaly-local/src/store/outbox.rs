@@ -38,9 +38,30 @@ pub(super) struct Standing {
     /// Until when somebody is publishing it, if somebody began to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) lease_until_ms: Option<Timestamp>,
+    /// Why the alert took the step, where `anomaly detect` did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<Why>,
     /// How it was told; absent while it is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) told: Option<Told>,
+}
+
+/// Why an alert took a step, as it was said when it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The input of the row that made it.
+    pub input: String,
+    /// The row.
+    pub row: u64,
+    /// Rule, numbers, and what would have changed the answer, in a few lines.
+    pub text: String,
+}
+
+/// A step of an alert that people were told of, or that was held back, with why it was taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) transition: Transition,
+    pub(crate) why: Option<Why>,
 }
 
 /// How a transition was told.
@@ -67,7 +88,7 @@ pub(super) fn add(
 ) -> Result<(), Trouble> {
     let mut outbox = transaction.open_table(OUTBOX)?;
     let mut pending = transaction.open_table(PENDING)?;
-    let standing = json(&Standing { created_ms: now, lease_until_ms: None, told: None })?;
+    let standing = json(&Standing { created_ms: now, lease_until_ms: None, why: None, told: None })?;
     for transition in transitions {
         let key = (transition.alert.as_str(), transition.number);
         if outbox.get(key)?.is_none() {
@@ -79,23 +100,24 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Adds `transitions`, of which people were told `now`. One that is there stays as it is.
+/// Adds `steps`, of which people were told `now`. One that is there stays as it is.
 pub(super) fn add_told(
     transaction: &WriteTransaction,
-    transitions: &[Transition],
+    steps: &[Taken],
     now: Timestamp,
 ) -> Result<(), Trouble> {
     let mut outbox = transaction.open_table(OUTBOX)?;
     let mut expiries = transaction.open_table(EXPIRES)?;
     forget(&mut outbox, &mut expiries, now)?;
-    for transition in transitions {
+    for Taken { transition, why } in steps {
         let key = (transition.alert.as_str(), transition.number);
         if transition.step == Step::Resolved {
             expiries.insert((now.as_ms().saturating_add(KEPT_MS), key.0), ())?;
         }
         if outbox.get(key)?.is_none() {
             let told = Some(Told { at_ms: now, message_id: how_told(transition).to_owned() });
-            let standing = json(&Standing { created_ms: now, lease_until_ms: None, told })?;
+            let why = why.clone();
+            let standing = json(&Standing { created_ms: now, lease_until_ms: None, why, told })?;
             let body = wire::write(&TransitionV1::new(transition.clone()));
             outbox.insert(key, (body.as_str(), standing.as_str()))?;
         }
@@ -118,13 +140,21 @@ fn forget(outbox: &mut Rows<'_>, expiries: &mut Expiries<'_>, now: Timestamp) ->
     Ok(())
 }
 
-/// All transitions, told or not, in no order that means something.
-pub(crate) fn all(transaction: &ReadTransaction) -> Result<Vec<Transition>, Trouble> {
+/// All steps, told or not, by alert and number.
+pub(crate) fn all(transaction: &ReadTransaction) -> Result<Vec<Taken>, Trouble> {
     let mut all = Vec::new();
     for row in transaction.open_table(OUTBOX)?.iter()? {
-        all.push(read(row?.1.value().0)?);
+        let (key, row) = row?;
+        let (body, standing) = row.value();
+        let Standing { why, .. } = how_it_stands(key.value(), standing)?;
+        all.push(Taken { transition: read(body)?, why });
     }
     Ok(all)
+}
+
+fn how_it_stands(place: (&str, u32), standing: &str) -> Result<Standing, Trouble> {
+    let damaged = |error| Trouble::Row(format!("alert {} transition {}: {error}", place.0, place.1));
+    serde_json::from_str(standing).map_err(damaged)
 }
 
 /// Changes how it stands with `key`, if it is there and pending, to what `change` makes of it; nothing if that is
@@ -156,8 +186,7 @@ fn row(
 ) -> Result<Option<(String, Standing)>, Trouble> {
     let Some(row) = outbox.get(place)? else { return Ok(None) };
     let (body, standing) = row.value();
-    let damaged = |error| Trouble::Row(format!("alert {} transition {}: {error}", place.0, place.1));
-    Ok(Some((body.to_owned(), serde_json::from_str(standing).map_err(damaged)?)))
+    Ok(Some((body.to_owned(), how_it_stands(place, standing)?)))
 }
 
 impl Outbox for Store {

@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::reading::SeriesId;
 use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::error::Trouble;
 use super::states::{self, STATES};
-use super::{StoreError, before, builder, check_format, head, outbox};
+use super::{StoreError, Taken, before, builder, check_format, head, outbox};
 
 /// The series with their states, and steps of alerts.
-pub(crate) type StatesAndSteps = (Vec<(SeriesId, SeriesState)>, Vec<Transition>);
+pub(crate) type StatesAndSteps = (Vec<(SeriesId, SeriesState)>, Vec<Taken>);
 
 /// The file, opened to be read.
 pub(crate) struct Reader {

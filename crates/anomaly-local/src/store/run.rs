@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use anomaly_core::alert::Transition;
 use anomaly_core::classify::SeriesState;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -13,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::Trouble;
-use super::outbox;
+use super::outbox::{self, Taken};
 use super::states::{self, STATES};
 use super::windows::{self, WINDOWS};
 use crate::state::Saved;
@@ -135,11 +134,7 @@ pub(crate) fn leave(transaction: &WriteTransaction, about: &About, saved: &Saved
 }
 
 /// Keeps `steps` of alerts, which people were told of at `now`.
-pub(crate) fn tell(
-    transaction: &WriteTransaction,
-    steps: &[Transition],
-    now: Timestamp,
-) -> Result<(), Trouble> {
+pub(crate) fn tell(transaction: &WriteTransaction, steps: &[Taken], now: Timestamp) -> Result<(), Trouble> {
     if steps.is_empty() { Ok(()) } else { outbox::add_told(transaction, steps, now) }
 }
 

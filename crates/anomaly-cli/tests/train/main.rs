@@ -1,9 +1,11 @@
 //! `anomaly train` as people run it: command lines in, models, stdout, stderr and exit codes out.
 
 mod container;
+mod empty_root;
 mod left_out;
 mod places;
 mod serve;
+mod walk_through;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -47,7 +47,7 @@ struct Row {
     score: Option<f64>,
 }
 
-/// Judges every series under `data` by every rule on `what`: `streaming`, `embedded` or `value`. Writes a folder for
+/// Judges every series under `data` by every rule on `what`: `streaming`, `forest` or `value`. Writes a folder for
 /// each rule into `results`, and prints a line for each: the folder, the method, `for` and `quiet`.
 pub(crate) fn run(what: &str, data: &Path, results: &Path) -> Result<Vec<String>> {
     let series = series_under(data)?;
@@ -111,13 +111,13 @@ fn scored(number: u32, row: &Row) -> Result<Scored> {
 fn read(file: &Path, what: &str) -> Result<Vec<Row>> {
     let mut detector: Option<Box<dyn Detector>> = match what {
         "streaming" => Some(Box::new(Streaming::new(StreamingOptions::default())?)),
-        "embedded" => {
+        "forest" => {
             // As `anomaly detect` makes it.
             let shingle = Config::default().model.shingle();
             Some(Box::new(Forest::new(ForestOptions { shingle, ..ForestOptions::default() })?))
         }
         "value" => None,
-        _ => bail!("no scores {what:?}: streaming, embedded or value"),
+        _ => bail!("no scores {what:?}: streaming, forest or value"),
     };
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let row = |line: &str| {

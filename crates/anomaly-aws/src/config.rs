@@ -389,7 +389,7 @@ impl<'l> Env<'l> {
     fn endpoint(&mut self, config: &Option<Config>) -> Option<Option<Endpoint>> {
         let model = &config.as_ref()?.model;
         match model.kind {
-            ModelKind::None | ModelKind::Streaming => Some(None),
+            ModelKind::None | ModelKind::Embedded => Some(None),
             ModelKind::Endpoint => {
                 let name = (self.lookup)(names::ENDPOINT_NAME).filter(|name| !name.is_empty());
                 let name = name.or_else(|| model.endpoint.clone())?;
@@ -398,9 +398,9 @@ impl<'l> Env<'l> {
                 let endpoint = Endpoint::new(name, model, &features);
                 Some(Some(endpoint.map_err(|problems| self.problems_of(problems)).ok()?))
             }
-            ModelKind::Embedded => {
+            ModelKind::Forest => {
                 self.problem(
-                    "model.kind: \"embedded\" does not run in a function; use \"streaming\", \"endpoint\" or \"none\"",
+                    "model.kind: \"forest\" does not run in a function; use \"embedded\", \"endpoint\" or \"none\"",
                 );
                 None
             }
@@ -473,7 +473,7 @@ mod tests {
     #[test]
     fn every_problem_of_the_configuration_is_named() {
         let json =
-            r#"{"model":{"kind":"embedded","rows_max":0},"rule":[{"on":"latency","clear":{"below":7}}]}"#;
+            r#"{"model":{"kind":"forest","rows_max":0},"rule":[{"on":"latency","clear":{"below":7}}]}"#;
         expect![[r#"
             cannot start invoke: 3 problems in the environment
               QUEUE_URL: not set
@@ -485,9 +485,9 @@ mod tests {
             cannot start invoke: 3 problems in the environment
               ANOMALY_CONFIG: input.series: not set; name the field that holds the series, or the one series
               ANOMALY_CONFIG: input.features: empty; name at least one field that holds a number
-              ANOMALY_CONFIG: model.kind: "embedded" does not run in a function; use "streaming", "endpoint" or "none"
+              ANOMALY_CONFIG: model.kind: "forest" does not run in a function; use "embedded", "endpoint" or "none"
             hint: template.yaml sets these variables; `anomaly render sam` writes it from anomaly.toml, and Lambda itself sets those that start with AWS_"#]]
-        .assert_eq(&error(InvokeConfig::from_env(lookup(&[("ANOMALY_CONFIG", "{}"), ("QUEUE_URL", "q")]))));
+        .assert_eq(&error(InvokeConfig::from_env(lookup(&[("ANOMALY_CONFIG", r#"{"model":{"kind":"forest"}}"#), ("QUEUE_URL", "q")]))));
     }
 
     #[test]

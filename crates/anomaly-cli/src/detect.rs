@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anomaly_core::config::Config;
+use anomaly_core::config::{Config, Rule};
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -21,7 +21,7 @@ use crate::terminal::{Form, Terminal};
 
 /// Find what is strange in CSV or JSON lines, and tell it as it happens.
 ///
-/// Each series is learned as it goes, by a random cut forest of its own; nothing has to be trained. Time and
+/// Each series is learned as it goes, by a detector of a few kilobytes; nothing has to be trained. Time and
 /// series are found by their names, the other columns of numbers are the features.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DetectArgs {
@@ -81,9 +81,20 @@ pub(crate) struct DetectArgs {
 pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let sources = Source::all(&files(args.files)?);
+    let model = args.model.as_deref().map(model).transpose()?;
+    let mut config = config(args.config.as_deref(), args.time, args.value, args.series, &args.rule)?;
+    if model.is_some() && config.rules.is_empty() {
+        // What learns where there is no model has scores of its own, and a rule for them.
+        config.rules.push(Rule::default());
+    }
+    let finished = config.finish();
+    let config = match &args.config {
+        Some(path) => finished.with_context(|| path.display().to_string())?,
+        None => finished?,
+    };
     let options = Options {
-        config: config(args.config.as_deref(), args.time, args.value, args.series, &args.rule)?,
-        model: args.model.as_deref().map(model).transpose()?,
+        config,
+        model,
         alerts: args.alerts,
         findings: args.findings,
         explain: args.explain.clone(),
@@ -123,7 +134,7 @@ fn config(
 ) -> anyhow::Result<Config> {
     let read = |path: &Path| {
         let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Config::from_toml(&text).with_context(|| path.display().to_string())
+        Config::unfinished(&text).with_context(|| path.display().to_string())
     };
     let mut config = path.map_or_else(|| Ok(Config::default()), read)?;
     let input = &mut config.input;
@@ -135,7 +146,7 @@ fn config(
     if !rules.is_empty() {
         config.rules = rules.iter().map(|rule| Config::rule_in_short(rule)).collect::<Result<_, _>>()?;
     }
-    Ok(config.finish()?)
+    Ok(config)
 }
 
 /// `SERIES@TIME`; the name may hold an `@`.

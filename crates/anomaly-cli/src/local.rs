@@ -142,17 +142,22 @@ fn config(path: &Path) -> anyhow::Result<Config> {
 /// The model in place of the endpoint, or none where none is wanted.
 fn scorer(config: &Config, model: Option<&Path>) -> anyhow::Result<Option<LocalScorer>> {
     match (config.model.kind, model) {
-        (ModelKind::None | ModelKind::Streaming, None) => Ok(None),
-        (ModelKind::Streaming, Some(_)) => {
-            bail!("model.kind = \"streaming\": the series' own states score, and --model is of no use")
+        (ModelKind::None | ModelKind::Embedded, None) => Ok(None),
+        (ModelKind::Forest, _) => {
+            bail!(
+                "model.kind = \"forest\" does not run in a function\nhint: use \"embedded\", \"endpoint\" or \"none\""
+            )
+        }
+        (ModelKind::Embedded, Some(_)) => {
+            bail!("model.kind = \"embedded\": the series' own states score, and --model is of no use")
         }
         (ModelKind::None, Some(_)) => {
             bail!("model.kind = \"none\": rules judge the values, and --model is of no use")
         }
-        (_, None) => bail!(
+        (ModelKind::Endpoint, None) => bail!(
             "no endpoint is called from here\nhint: --model MODEL scores with what `anomaly train` made, the scores `anomaly serve` would give"
         ),
-        (_, Some(path)) => Ok(Some(LocalScorer(open(path)?))),
+        (ModelKind::Endpoint, Some(path)) => Ok(Some(LocalScorer(open(path)?))),
     }
 }
 

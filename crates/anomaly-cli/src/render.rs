@@ -150,7 +150,7 @@ mod tests {
         let error =
             run_line(&["sam", "--config", &config.display().to_string()]).expect_err("nothing is set");
         let chain = format!("{error:#}");
-        assert!(chain.contains("anomaly.toml") && chain.contains("model.kind"), "{chain}");
+        assert!(chain.contains("anomaly.toml") && chain.contains("input.series"), "{chain}");
         Ok(())
     }
 }

@@ -148,11 +148,12 @@ fn lines(summary: &Summary, took: Duration) -> Vec<String> {
     let still = if *firing > 0 { format!(", {firing} still firing") } else { String::new() };
     let alerts = format!("{} ({resolved} resolved{still})", count(*fired, "alert"));
     let rejected = count(summary.rejected(), "reject");
-    let seconds = took.as_secs_f64();
-    let mut lines = vec![format!(
-        "{} of {series} series, {alerts}, {rejected}, {seconds:.1} s",
-        count(*readings, "reading")
-    )];
+    let took = match took.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{} ms", took.as_millis()),
+        seconds => format!("{seconds:.1} s"),
+    };
+    let mut lines =
+        vec![format!("{} of {series} series, {alerts}, {rejected}, {took}", count(*readings, "reading"))];
     if summary.held > 0 {
         let steps = count(summary.held, "step");
         lines.push(format!("  {steps} of alerts held back: quiet times, calendars"));

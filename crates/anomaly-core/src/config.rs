@@ -63,9 +63,9 @@ pub struct Config {
     pub rejects: Rejects,
 }
 
-/// What the methods of all rules and the streaming detector may remember of a series: a DynamoDB item has 400 KB, of which readings that wait take
-/// half.
-const MEMORY_BYTES_MAX: u64 = 150_000;
+/// What the methods of all rules, and on AWS the streaming detector, may remember of a series: a DynamoDB item has
+/// 400 KB, of which readings that wait take half.
+pub const MEMORY_BYTES_MAX: u64 = 150_000;
 
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,16 +92,21 @@ impl Config {
     /// Reads `anomaly.toml`.
     ///
     /// # Errors
-    /// Every unknown key with its line and the nearest known one; else the first value of the wrong type;
-    /// else every value out of range.
+    /// As for [`Config::unfinished`]; else every value out of range.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Config::unfinished(text)?.finish()
+    }
+
+    /// Reads `anomaly.toml` as it stands there, to be changed before it is finished ([`Config::finish`]).
+    ///
+    /// # Errors
+    /// Every unknown key with its line and the nearest known one; else the first value of the wrong type.
+    pub fn unfinished(text: &str) -> Result<Self, ConfigError> {
         let unknown = keys::unknown(text);
         if !unknown.is_empty() {
             return Err(ConfigError { problems: unknown });
         }
-        let config: Config = toml::from_str(text)
-            .map_err(|error| ConfigError { problems: vec![keys::describe(text, &error)] })?;
-        config.finish()
+        toml::from_str(text).map_err(|error| ConfigError { problems: vec![keys::describe(text, &error)] })
     }
 
     /// Reads the compact JSON of [`Config::to_json`].
@@ -148,8 +153,8 @@ impl Config {
     fn default_rule(&self) -> Rule {
         match self.model.kind {
             ModelKind::None => Rule { on: On::Value, ..Rule::default() },
-            ModelKind::Streaming => Rule::calibrated_score(),
-            ModelKind::Embedded | ModelKind::Endpoint => Rule::default(),
+            ModelKind::Embedded => Rule::calibrated_score(),
+            ModelKind::Forest | ModelKind::Endpoint => Rule::default(),
         }
     }
 
@@ -164,19 +169,17 @@ impl Config {
         }
     }
 
+    /// How much of a series' state the methods of all rules may take at most, in bytes.
+    pub fn rules_bytes_max(&self) -> u64 {
+        self.rules.iter().map(Rule::memory_bytes_max).sum()
+    }
+
     fn memory_problems(&self, problems: &mut Vec<String>) {
-        let rules: u64 = self.rules.iter().map(Rule::memory_bytes_max).sum();
-        let detector = self.model.detector_bytes_max(self.input.features.len());
+        let rules = self.rules_bytes_max();
         if rules > MEMORY_BYTES_MAX {
             problems.push(format!(
                 "rule: the histories take up to {rules} bytes of a series' state, and there is room for \
                  {MEMORY_BYTES_MAX}; shorten `history`, `peaks` or `drift`"
-            ));
-        } else if rules + detector > MEMORY_BYTES_MAX {
-            problems.push(format!(
-                "model: the streaming detector takes up to {detector} bytes of a series' state for {} features, and \
-                 the rules' histories {rules}, and there is room for {MEMORY_BYTES_MAX}; name fewer features",
-                self.input.features.len()
             ));
         }
     }
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_defaults() {
         let config = Config::from_toml("").expect("valid");
-        assert_eq!(config, Config { rules: vec![Rule::default()], ..Config::default() });
+        assert_eq!(config, Config { rules: vec![Rule::calibrated_score()], ..Config::default() });
     }
 
     #[test]
@@ -249,9 +252,9 @@ mod tests {
     #[test]
     fn wrong_types_and_syntax_name_the_line() {
         check(
-            "[model]\nkind = \"forest\"\n",
+            "[model]\nkind = \"tree\"\n",
             expect![
-                "the configuration has a problem: line 2: unknown variant `forest`, expected one of `embedded`, `streaming`, `endpoint`, `none`"
+                "the configuration has a problem: line 2: unknown variant `tree`, expected one of `embedded`, `forest`, `endpoint`, `none`"
             ],
         );
         check(

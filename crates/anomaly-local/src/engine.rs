@@ -43,12 +43,12 @@ impl Scoring {
     /// What `[model]` says; `None` for an endpoint, which is not called from here.
     pub fn of(model: &config::Model) -> Option<Scoring> {
         match model.kind {
-            ModelKind::Embedded => Some(Scoring::Forest(ForestOptions {
+            ModelKind::Forest => Some(Scoring::Forest(ForestOptions {
                 shingle: model.shingle(),
                 seed: model.seed,
                 ..ForestOptions::default()
             })),
-            ModelKind::Streaming => Some(Scoring::Streaming),
+            ModelKind::Embedded => Some(Scoring::Streaming),
             ModelKind::None => Some(Scoring::None),
             ModelKind::Endpoint => None,
         }
@@ -57,7 +57,7 @@ impl Scoring {
     /// The name that messages carry.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Scoring::Forest(_) => "embedded",
+            Scoring::Forest(_) => "forest",
             Scoring::Streaming => config::STREAMING,
             Scoring::Frozen(model) => model.id(),
             Scoring::None => "none",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anomaly_core::classify::Policy;
-use anomaly_core::config::{Config, ModelKind, Rejects};
+use anomaly_core::config::{Config, Model, ModelKind, Rejects};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, SeriesId};
 use anomaly_core::records::{Decoded, Records};
@@ -53,9 +53,9 @@ async fn run(batch: u64, bad: u64, queue: &MemoryQueue) -> Invoked {
 }
 
 async fn judge(tables: &MemoryTables, queue: &MemoryQueue) {
-    let config = Config { rejects: Rejects::default(), ..Config::default() };
+    let model = Model { kind: ModelKind::Endpoint, endpoint: Some("e".to_owned()), ..Model::default() };
+    let config = Config { rejects: Rejects::default(), model, ..Config::default() };
     let config = config.finish().expect("valid");
-    assert_ne!(config.model.kind, ModelKind::None);
     let policy = Policy::new(&config, &["v".to_owned()]);
     for chunk in queue.chunks() {
         let chunk: ChunkV1 = wire::read(&chunk.body).expect("its own message");

@@ -1,6 +1,6 @@
 //! What a valid configuration may say that cannot run on AWS.
 
-use anomaly_core::config::{Config, ModelKind};
+use anomaly_core::config::{Config, MEMORY_BYTES_MAX, ModelKind};
 
 use crate::environment;
 use crate::pipeline::Stage;
@@ -22,6 +22,7 @@ pub(crate) fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     input(config, &mut problems);
     model(config, &mut problems);
+    memory(config, &mut problems);
     problems.extend(Stage::ALL.into_iter().filter_map(|stage| too_large(stage, config)));
     problems
 }
@@ -53,23 +54,36 @@ fn input(config: &Config, problems: &mut Vec<String>) {
     }
 }
 
+/// A state lies in one item of a table.
+fn memory(config: &Config, problems: &mut Vec<String>) {
+    let rules = config.rules_bytes_max();
+    let features = config.input.features.len();
+    let detector = config.model.detector_bytes_max(features);
+    if rules + detector > MEMORY_BYTES_MAX {
+        problems.push(format!(
+            "model: the streaming detector takes up to {detector} bytes of a series' state for {features} features, \
+             and the rules' histories {rules}, and there is room for {MEMORY_BYTES_MAX}; name fewer features"
+        ));
+    }
+}
+
 fn model(config: &Config, problems: &mut Vec<String>) {
     let endpoint = config.model.endpoint.as_deref().unwrap_or("");
     match config.model.kind {
-        ModelKind::Embedded => problems.push(
-            "model.kind: a forest for each series does not fit into a function; let a streaming detector learn \
-             them (kind = \"streaming\"), or name a SageMaker endpoint (kind = \"endpoint\")"
+        ModelKind::Forest => problems.push(
+            "model.kind: a forest for each series does not fit into a function; let the streaming detector learn \
+             them (kind = \"embedded\"), or name a SageMaker endpoint (kind = \"endpoint\")"
                 .to_owned(),
         ),
-        ModelKind::Streaming if config.input.fills_with_previous() => problems.push(
-            "input: \"previous\" with model.kind = \"streaming\" is for a laptop so far; fill with a number"
+        ModelKind::Embedded if config.input.fills_with_previous() => problems.push(
+            "input: \"previous\" with model.kind = \"embedded\" is for a laptop so far; fill with a number"
                 .to_owned(),
         ),
         ModelKind::Endpoint if !is_endpoint_name(endpoint) => problems.push(format!(
             "model.endpoint: {endpoint:?} is no name of an endpoint; \
              1 to {ENDPOINT_CHARS_MAX} letters, digits and hyphens, with a letter or digit at both ends"
         )),
-        ModelKind::Streaming | ModelKind::Endpoint | ModelKind::None => {}
+        ModelKind::Embedded | ModelKind::Endpoint | ModelKind::None => {}
     }
 }
 

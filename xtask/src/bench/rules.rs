@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 /// What rules judge, and what it is called in the table.
 const JUDGED: [(&str, &str); 3] =
-    [("streaming", "streaming's score"), ("embedded", "forest's score"), ("value", "value")];
+    [("streaming", "streaming's score"), ("forest", "forest's score"), ("value", "value")];
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -11,6 +11,9 @@ use crate::{Bench, FIXED, HEADER, rows};
 const EVENT_TIME: &str =
     "[input]\ntime = \"/timestamp\"\n[input.event_time]\nlate = \"16s\"\nout_of_order = \"5s\"\n";
 
+/// Slow enough to be killed in the middle of a run.
+const FOREST: &str = "[model]\nkind = \"forest\"\n";
+
 /// Every four rows in the opposite order: none lies more than 5 s before the newest.
 fn shuffled(n: u32, faults: &[u32]) -> String {
     let rows = rows(0..n, faults);
@@ -84,7 +87,7 @@ fn a_killed_run_goes_on_with_what_waited() {
     let (whole, bench) = (Bench::new(), Bench::new());
     for bench in [&whole, &bench] {
         bench.put("web.csv", shuffled(30_000, &faults));
-        bench.put("c.toml", EVENT_TIME);
+        bench.put("c.toml", EVENT_TIME.to_owned() + FOREST);
     }
     let args = format!("{ARGS} --value latency_ms");
     assert_eq!(whole.detect(&args).code, 1);

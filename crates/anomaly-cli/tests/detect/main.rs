@@ -82,11 +82,13 @@ impl Said {
 
 fn without_seconds(line: &str) -> String {
     match line.rsplit_once(", ") {
-        Some((head, tail)) if tail.ends_with(" s") && tail.as_bytes()[0].is_ascii_digit() => {
-            format!("{head}, N s")
-        }
+        Some((head, tail)) if is_seconds(tail) => format!("{head}, N s"),
         _ => line.to_owned(),
     }
+}
+
+fn is_seconds(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit()) && (text.ends_with(" s") || text.ends_with(" ms"))
 }
 
 fn anomaly() -> &'static Path {

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::{Bench, FIXED, HEADER, csv, rows};
 
-const FAULTS: [u32; 2] = [250, 330];
-const ROWS: u32 = 420;
+const FAULTS: [u32; 2] = [250, 600];
+const ROWS: u32 = 700;
 
 /// What one run over everything writes.
 fn at_once() -> (String, String) {
@@ -29,7 +29,7 @@ fn a_file_that_grows_is_carried_on() {
     let expected = at_once();
     assert!(expected.0.lines().count() >= 2, "{}", expected.0);
     let lines = rows(0..ROWS, &FAULTS);
-    for stops in [&[1, 2, 64][..], &[100, 165, 200], &[251, 252, 260], &[331, 419]] {
+    for stops in [&[1, 2, 64][..], &[100, 165, 200], &[251, 252, 260], &[601, 699]] {
         let bench = Bench::new();
         let path = bench.put("web.csv", HEADER);
         let mut file = OpenOptions::new().append(true).open(path).expect("there");
@@ -97,7 +97,7 @@ fn another_file_of_the_same_name_is_read_from_its_beginning() {
 fn a_killed_run_is_carried_on_without_losing_or_doubling_an_alert() {
     let faults: Vec<u32> = (1..20).map(|n| n * 1500).collect();
     let text = csv(30_000, &faults);
-    let config = FIXED.replace("\"none\"", "\"embedded\"");
+    let config = FIXED.replace("\"none\"", "\"forest\"");
     let whole = Bench::new();
     whole.put("web.csv", &text);
     whole.put("c.toml", &config);
@@ -134,11 +134,11 @@ fn a_killed_run_is_carried_on_without_losing_or_doubling_an_alert() {
 fn a_state_that_cannot_be_used_is_refused() {
     let bench = Bench::new();
     bench.put("web.csv", csv(50, &[]));
-    bench.put("a.toml", "[model]\nshingle = 2\n");
+    bench.put("a.toml", "[model]\nkind = \"forest\"\n");
     assert_eq!(carry_on(&bench).code, 0);
     let said = bench.detect("web.csv --state state --config a.toml");
     assert_eq!(said.code, 2);
-    assert!(said.stderr.contains("was learned with a forest of 50 trees"), "{}", said.stderr);
+    assert!(said.stderr.contains("was learned with a streaming detector"), "{}", said.stderr);
     let mut newer = of_release(1);
     newer[13] = 99;
     bench.put("state/state", &newer);

@@ -105,7 +105,7 @@ pub struct Model {
     /// What gives the scores while the endpoint gives none; absent: readings wait for it in the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
-    /// The embedded forest's seed.
+    /// The forest's seed.
     pub seed: u64,
     /// What the scores of normal rows look like, where that is known from training.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,12 +124,12 @@ fn is_usual_in_flight(in_flight: &usize) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
-    /// A forest that learns each series as it goes.
+    /// The streaming detector, 4 KB a feature of each series, which learns as it goes: its scores lie between 0 and 1,
+    /// and 0.5 is exceeded in about one of 10,000 readings.
     #[default]
     Embedded,
-    /// A streaming detector for each series, 4 KB large, which learns as it goes: its scores lie between 0 and 1, and
-    /// 0.5 is exceeded in about one of 10,000 readings.
-    Streaming,
+    /// A forest for each series, which learns as it goes and judges several features as one; not in a function.
+    Forest,
     /// A SageMaker endpoint.
     Endpoint,
     /// No model: rules judge the values.
@@ -147,7 +147,7 @@ const DETECTOR_BYTES: u64 = 4_096;
 #[serde(rename_all = "kebab-case")]
 pub enum Fallback {
     /// The streaming detector. It learns every reading, whoever scores it, so that it knows the series by then.
-    Streaming,
+    Embedded,
 }
 
 /// The numbers in RecordIO's tensors.
@@ -268,18 +268,18 @@ impl Model {
         problems.extend(Reader::new(self).err().into_iter().flatten());
     }
 
-    /// Readings per row: of the embedded forest 8 if nothing is said, of an endpoint 1. An endpoint's rows of
+    /// Readings per row: of a forest 8 if nothing is said, of an endpoint 1. An endpoint's rows of
     /// more than one are made of the last readings of a series ([`window`]).
     pub fn shingle(&self) -> usize {
         self.shingle.unwrap_or(match self.kind {
-            ModelKind::Embedded => 8,
-            ModelKind::Streaming | ModelKind::Endpoint | ModelKind::None => 1,
+            ModelKind::Forest => 8,
+            ModelKind::Embedded | ModelKind::Endpoint | ModelKind::None => 1,
         })
     }
 
     /// Whether the streaming detector has a part in it: alone, or behind an endpoint.
     pub fn is_streaming(&self) -> bool {
-        self.kind == ModelKind::Streaming || self.fallback == Some(Fallback::Streaming)
+        self.kind == ModelKind::Embedded || self.fallback == Some(Fallback::Embedded)
     }
 
     /// The most bytes that the streaming detector remembers of a series with so many features; 0 where it has no
@@ -388,7 +388,8 @@ pub(super) mod tests {
     fn an_endpoint_takes_one_reading_a_row_unless_it_is_told() {
         let endpoint =
             Model { kind: ModelKind::Endpoint, endpoint: Some("e".to_owned()), ..Model::default() };
-        assert_eq!((Model::default().shingle(), endpoint.shingle()), (8, 1));
+        let forest = Model { kind: ModelKind::Forest, ..Model::default() };
+        assert_eq!((forest.shingle(), endpoint.shingle()), (8, 1));
         let wide = Model { shingle: Some(128), ..endpoint };
         let mut problems = Vec::new();
         wide.problems(&vec!["x".to_owned(); 300], &mut problems);

@@ -228,7 +228,7 @@ impl Rule {
     /// For scores that are probabilities by themselves: 0.5 on a single reading, over after 64 calm ones, critical at
     /// 0.75, which is three times as surprising.
     ///
-    /// On the 29 public NAB series, with `kind = "streaming"`: 0.25 false alerts per 1,000 readings, event F1 0.65,
+    /// On the 29 public NAB series, with `kind = "embedded"`: 0.25 false alerts per 1,000 readings, event F1 0.65,
     /// recall 0.82 (`docs/detection.md`).
     pub(super) fn calibrated_score() -> Self {
         Rule {

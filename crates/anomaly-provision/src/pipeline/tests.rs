@@ -328,7 +328,7 @@ fn refused(config: &Config, expected: Expect) {
 
 #[test]
 fn everything_that_cannot_run_on_aws_is_said_at_once() {
-    let mut config = Config::from_toml("").expect("valid");
+    let mut config = Config::from_toml("[model]\nkind = \"forest\"").expect("valid");
     config.input.record_bytes_max = 10_485_760;
     refused(
         &config,
@@ -337,7 +337,22 @@ fn everything_that_cannot_run_on_aws_is_said_at_once() {
               input.series: not set; a stream has no file to name its series after: give a pointer such as "/series", or a constant name
               input.features: empty; name at least one field that holds a number
               input.record_bytes_max: 10485760 does not fit the event a function is called with; at most 4194304
-              model.kind: a forest for each series does not fit into a function; let a streaming detector learn them (kind = "streaming"), or name a SageMaker endpoint (kind = "endpoint")"#]],
+              model.kind: a forest for each series does not fit into a function; let the streaming detector learn them (kind = "embedded"), or name a SageMaker endpoint (kind = "endpoint")"#]],
+    );
+}
+
+#[test]
+fn a_state_fits_into_an_item() {
+    let toml = |features: u32| {
+        let names: Vec<String> = (0..features).map(|i| format!("\"/f{i}\"")).collect();
+        format!("[input]\nseries = \"/s\"\nfeatures = [{}]", names.join(", "))
+    };
+    render(&Config::from_toml(&toml(36)).expect("valid"), Target::Sam).expect("as many as there is room for");
+    refused(
+        &Config::from_toml(&toml(37)).expect("valid on a laptop"),
+        expect![
+            "cannot render for AWS: model: the streaming detector takes up to 151552 bytes of a series' state for 37 features, and the rules' histories 0, and there is room for 150000; name fewer features"
+        ],
     );
 }
 

@@ -65,7 +65,7 @@ fn it_trains_and_serves_where_nothing_else_is() {
     let root = bench.dir.path();
     furnish(root);
     let Some(mut train) = within(root, &["train"], &[]) else {
-        eprintln!("not run: this user may not change the root");
+        let _ = writeln!(std::io::stderr(), "not run: this user may not change the root");
         return;
     };
     let trained = train.output().expect("runs");

@@ -1,6 +1,7 @@
 //! `anomaly train` as people run it: command lines in, models, stdout, stderr and exit codes out.
 
 mod container;
+mod document;
 mod empty_root;
 mod left_out;
 mod places;

@@ -6,14 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Bench;
 
 const HALF_HOURS: u32 = 48;
 
-/// Days, from the first one on, and what happens to that day's demand.
-const EVENTS: [(u32, fn(f64, u32) -> f64); 4] = [
+/// What becomes of a half-hour's demand.
+type Happening = fn(f64, u32) -> f64;
+
+/// Days, counted from the first one, and what happens then.
+const EVENTS: [(u32, Happening); 4] = [
     // The night before a marathon, when the clocks are put back.
     (47, |demand, half_hour| if half_hour < 6 { demand + 22_000.0 } else { demand }),
     // A holiday, on a weekday.
@@ -110,15 +114,15 @@ fn on_taxis_of_a_made_up_town() {
         }
     }
     let usual = highest.remove(&None).expect("most are");
-    println!(
-        "cut-off {cutoff}; usual days up to {usual}, events {highest:?}; {right} rows right, {wrong} wrong"
+    let told = format!(
+        "cut-off {cutoff}; usual days up to {usual}, events {highest:?}; {right} right, {wrong} wrong"
     );
     assert_eq!(highest.len(), EVENTS.len());
-    assert!(highest.values().all(|score| *score > usual), "the events are the strangest of all");
+    assert!(highest.values().all(|score| *score > usual), "the events are the strangest of all: {told}");
     let found = highest.values().filter(|score| **score > cutoff).count();
     // The forest has learned them too, and their scores have raised the line: the mildest may lie below it.
-    assert!(found >= 3, "{found} are found");
-    assert!(right > 0 && wrong == 0, "nothing else is");
+    assert!(found >= 3, "{told}");
+    assert!(right > 0 && wrong == 0, "nothing else is: {told}");
 }
 
 /// The real ones, where they lie beside the project: Numenta's copy of the New York City Taxi and Limousine Commission's
@@ -130,7 +134,7 @@ fn on_the_taxis_of_new_york() {
     let Some(nab) =
         above.find_map(|folder| Some(place(folder)).filter(|nab| nab.join("windows.json").exists()))
     else {
-        eprintln!("skipped: the labelled series are not there");
+        let _ = writeln!(std::io::stderr(), "skipped: the labelled series are not there");
         return;
     };
     let name = PathBuf::from("realKnownCause/nyc_taxi.csv");
@@ -149,8 +153,8 @@ fn on_the_taxis_of_new_york() {
     let right = over.iter().flatten().count();
     let mut found: Vec<usize> = over.iter().copied().flatten().collect();
     found.dedup();
-    println!("cut-off {cutoff}; {} rows above it, {right} in the windows {found:?}", over.len());
+    let told = format!("cut-off {cutoff}; {} rows above it, {right} in the windows {found:?}", over.len());
     // The marathon's night, Christmas and the snow storm, and next to nothing else.
-    assert!(found.contains(&0) && found.contains(&2) && found.contains(&4), "{found:?}");
-    assert!(right * 20 >= over.len() * 19, "nineteen of twenty rows above the cut-off are in a window");
+    assert!(found.contains(&0) && found.contains(&2) && found.contains(&4), "{told}");
+    assert!(right * 20 >= over.len() * 19, "nineteen of twenty are in a window: {told}");
 }

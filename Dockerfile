@@ -4,10 +4,11 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# Linked with all it needs, so that nothing else has to be in the image. The target is named so that the flags are not for
-# build scripts and macros as well.
+# Linked with all it needs, so that nothing else has to be in the image: randomness comes from the kernel's call too, which
+# would else be looked up at run time, and then be a file. The target is named so that the flags are not for build scripts
+# and macros as well.
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static" \
+ && RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
     cargo build --release --locked --target "$host" --target-dir /build --package anomaly-cli \
  && cp "/build/$host/release/anomaly" /anomaly
 

@@ -1,6 +1,7 @@
 //! `anomaly train` as SageMaker starts it: configuration, channels, a model or a failure.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -194,7 +195,7 @@ fn it_stops_when_sagemaker_stops_it() {
     let child = command(&bench).spawn().expect("runs");
     // It reads once this end is open, and waits for more.
     let mut end = fs::OpenOptions::new().write(true).open(&pipe).expect("opened");
-    std::io::Write::write_all(&mut end, csv(0..100, "").as_bytes()).expect("read");
+    end.write_all(csv(0..100, "").as_bytes()).expect("read");
     let output = terminated(child);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(!bench.path("ml/model").exists());

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anomaly_core::exchange::recordio::{self, Example};
+use flate2::read::MultiGzDecoder;
 
 use super::Failure;
 use super::channel::{Channel, Form, Place};
@@ -14,6 +15,9 @@ use crate::serve::request::number;
 
 /// The most bytes of a row: 10,000 numbers with all their digits take a quarter of it.
 const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// What begins everything that is compressed with gzip (RFC 1952, section 2.3.1), and neither CSV nor a record.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads all rows of `channel`, each `width` finite numbers, and gives `each` its place and itself, or why it is none.
 ///
@@ -60,12 +64,17 @@ fn name_of(path: &Path, channel: &Channel) -> String {
 
 /// A pipe is opened by the thread that reads it: that waits for somebody at its other end, and a request to stop must be
 /// heard meanwhile.
+///
+/// A file that is compressed with gzip is unpacked: SageMaker does that for pipes only.
 fn open(path: &Path, channel: &Channel, stop: &Stop) -> BufReader<Box<dyn Read>> {
     let file = Opening { path: path.to_owned(), file: None };
-    BufReader::new(match channel.place {
-        Place::Pipe(_) => Box::new(Stream::new(file, stop.clone())),
-        Place::Folder(_) => Box::new(file),
-    })
+    if let Place::Pipe(_) = channel.place {
+        return BufReader::new(Box::new(Stream::new(file, stop.clone())));
+    }
+    let mut packed = BufReader::new(file);
+    // What cannot be read is told when it is read again.
+    let is_packed = packed.fill_buf().is_ok_and(|bytes| bytes.starts_with(&GZIP));
+    BufReader::new(if is_packed { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) })
 }
 
 /// A file that is opened when it is first read.

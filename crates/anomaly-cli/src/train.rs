@@ -56,7 +56,7 @@ pub(crate) struct TrainArgs {
     /// Leave out what is known to be anomalous: a file of periods, as of --exclude-file; may be repeated
     #[arg(long, value_name = "FILE")]
     labels: Vec<PathBuf>,
-    /// Leave out rows in which this column is not 0; it is not learned from
+    /// Leave out rows in which this column is not 0 or false; it is not learned from
     #[arg(long, value_name = "COLUMN")]
     label_column: Option<String>,
     /// Readings a row, 1 to 128: the model then knows what follows what within a series, and is given its last

@@ -19,6 +19,7 @@
 
 mod columns;
 mod head;
+mod label;
 mod mark;
 mod records;
 mod sniff;
@@ -32,7 +33,7 @@ use std::path::Path;
 
 use anomaly_core::config::{Format, Input};
 use anomaly_core::decode::{Decoder, Role};
-use anomaly_core::fields::{Fields, Found, display_name};
+use anomaly_core::fields::{Fields, Found, display_name, pointer};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::Reading;
 use anomaly_core::reject::Reject;
@@ -47,6 +48,7 @@ pub use stream::Stop;
 
 use columns::Column;
 use head::{Head, SAMPLE_ROWS, head, no_numbers, sample};
+use label::Label;
 use mark::Span;
 use records::{Cells, Record, Records};
 use smol_str::SmolStr;
@@ -60,6 +62,8 @@ pub struct Row {
     pub timestamp: String,
     /// The first feature as it is written in the input; empty if it is not there.
     pub value: String,
+    /// What its label is, as it is written; `None` if it has none, or nobody asked ([`Rows::open_labelled`]).
+    pub label: Option<String>,
     /// What it is.
     pub outcome: Result<Reading, Box<RejectV1>>,
     /// Whether a line's end follows it. A file's last row may have none because it is still being written.
@@ -109,6 +113,7 @@ pub struct Rows {
     notes: Vec<String>,
     decoder: Decoder,
     layout: Layout,
+    label: Option<Label>,
     live: bool,
     rows: u64,
     /// The header or the first record, and the last one given out: what tells this file from another.
@@ -132,7 +137,22 @@ impl Rows {
     /// [`InputError`] if it cannot be read as rows of numbers at all, with everything that is missing.
     pub fn open(source: &Source, input: &Input, stop: &Stop) -> Result<Rows, InputError> {
         let opened = source.open(stop)?;
-        Self::begin(source, opened, input)
+        Self::begin(source, opened, input, None)
+    }
+
+    /// The same with the label of each row, which stands at the JSON pointer `label` and is no feature unless `input` says
+    /// so.
+    ///
+    /// # Errors
+    /// As [`Rows::open`]; or there is no such column.
+    pub fn open_labelled(
+        source: &Source,
+        input: &Input,
+        label: &str,
+        stop: &Stop,
+    ) -> Result<Rows, InputError> {
+        let opened = source.open(stop)?;
+        Self::begin(source, opened, input, Some(label))
     }
 
     /// The rows of `from`, as [`Rows::open`] gives them of a pipe.
@@ -144,7 +164,7 @@ impl Rows {
         from: impl Read + Send + 'static,
         input: &Input,
     ) -> Result<Rows, InputError> {
-        Self::begin(source, source::Opened { from: Box::new(from), bytes: None }, input)
+        Self::begin(source, source::Opened { from: Box::new(from), bytes: None }, input, None)
     }
 
     /// Opens `source` behind `mark`, where an earlier run stopped; `input` is the one that run had completed
@@ -168,15 +188,25 @@ impl Rows {
         Ok(Some(rows))
     }
 
-    fn begin(source: &Source, opened: source::Opened, input: &Input) -> Result<Rows, InputError> {
+    fn begin(
+        source: &Source,
+        opened: source::Opened,
+        input: &Input,
+        label: Option<&str>,
+    ) -> Result<Rows, InputError> {
         let mut records = Records::new(opened.from, 0, input.record_bytes_max);
         let mut head = head(source, input, &mut records)?;
         let enough = if opened.bytes.is_some() { SAMPLE_ROWS } else { 1 };
         let pending = sample(source, &mut records, &mut head, enough)?;
-        let chosen = columns::choose(input, &head.columns, &source.series)
+        let found = label.map(|place| Label::find(place, &head)).transpose();
+        let found = found.map_err(|problem| InputError::new(&source.name, problem))?;
+        let is_label = |column: &Column| label.is_some_and(|label| label == pointer(&column.name));
+        let free: Vec<Column> = head.columns.iter().filter(|column| !is_label(column)).cloned().collect();
+        let chosen = columns::choose(input, &free, &source.series)
             .map_err(|problem| no_numbers(source, problem, &head))?;
         let notes = chosen.notes;
         let mut rows = Self::build(source, chosen.input, head, records, opened.bytes)?;
+        rows.label = found;
         rows.pending = pending;
         rows.notes.splice(0..0, notes);
         Ok(rows)
@@ -215,6 +245,7 @@ impl Rows {
             notes,
             decoder,
             layout,
+            label: None,
             live,
             rows: 0,
             offset: 0,
@@ -279,11 +310,12 @@ impl Rows {
             arrived: arrived.unwrap_or_default(),
         };
         let (time, value) = self.words(&record);
+        let label = self.label.as_ref().and_then(|label| label.of(&record));
         let timestamp = time.unwrap_or_else(|| position.arrived.to_string());
         let outcome = self.decode(&record, position.clone());
         let outcome = outcome.map_err(|reject| Box::new(rejected(reject, &position, &record)));
         let Record { bytes, terminated, .. } = record;
-        Row { number: self.rows, timestamp, value, outcome, terminated, bytes }
+        Row { number: self.rows, timestamp, value, label, outcome, terminated, bytes }
     }
 
     fn decode(&self, record: &Record, position: Position) -> Result<Reading, Reject> {

@@ -1,6 +1,7 @@
 //! Histories: files to the rows that a model learns, and what is left out of them.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use anomaly_core::config::Input;
@@ -25,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) input: Input,
     /// Readings a row, 1 or more.
     pub(crate) shingle: usize,
-    /// The pointer to a feature that is 0 where all is well, and is not learned.
+    /// The pointer to the label: 0 or false where all is well; it is no feature.
     pub(crate) label: Option<String>,
     /// What is to be left out.
     pub(crate) excluded: Periods,
@@ -87,14 +88,11 @@ impl Reader {
             if stop.is_requested() {
                 break;
             }
-            match row.outcome {
-                Ok(reading) => self.take_in(source, reading),
-                Err(reject) => {
-                    self.history.left_out.rejected += 1;
-                    if self.history.left_out.rejected <= TOLD as u64 {
-                        say(&format!("{}: row {} is left out: {}", source.name, row.number, reject.reject));
-                    }
-                }
+            let label = self.label.as_ref().map(|_| is_anomalous(row.label.as_deref()));
+            match (row.outcome, label.transpose()) {
+                (Ok(reading), Ok(is_labelled)) => self.take_in(source, reading, is_labelled == Some(true)),
+                (Err(reject), _) => self.reject(source, row.number, &reject.reject),
+                (Ok(_), Err(why)) => self.reject(source, row.number, &why),
             }
             if let Some(bar) = bar.as_ref().filter(|_| row.number.is_multiple_of(ROWS_A_STEP)) {
                 bar.set_position(rows.progress().0);
@@ -104,24 +102,25 @@ impl Reader {
         Ok(())
     }
 
-    /// The rows of a file, with the label, if there is one, as their last feature.
     fn open(&mut self, source: &Source, stop: &Stop) -> Result<Rows, InputError> {
-        let mut input = self.input.clone();
-        if let Some(label) = &self.label {
-            if input.features.is_empty() {
-                input.features = other_features(source, &input, label, stop)?;
-            }
-            input.features.push(label.clone());
-        }
-        let rows = Rows::open(source, &input, stop)?;
+        let rows = match &self.label {
+            Some(label) => Rows::open_labelled(source, &self.input, label, stop)?,
+            None => Rows::open(source, &self.input, stop)?,
+        };
         if self.history.features.is_empty() {
-            let width = rows.feature_names().len() - usize::from(self.label.is_some());
             rows.notes().iter().for_each(|note| say(&format!("{}: {note}", source.name)));
-            self.history.features = rows.feature_names()[..width].to_vec();
+            self.history.features = rows.feature_names().to_vec();
             // The other files have to be of the same kind: what was found in the first is asked of them.
-            self.input.features = rows.input().features[..width].to_vec();
+            self.input.features.clone_from(&rows.input().features);
         }
         Ok(rows)
+    }
+
+    fn reject(&mut self, source: &Source, row: u64, why: &dyn Display) {
+        self.history.left_out.rejected += 1;
+        if self.history.left_out.rejected <= TOLD as u64 {
+            say(&format!("{}: row {row} is left out: {why}", source.name));
+        }
     }
 
     /// # Errors
@@ -138,8 +137,7 @@ impl Reader {
         Ok(())
     }
 
-    fn take_in(&mut self, source: &Source, mut reading: Reading) {
-        let is_labelled = self.label.is_some() && reading.features.pop().is_some_and(|label| label != 0.0);
+    fn take_in(&mut self, source: &Source, reading: Reading, is_labelled: bool) {
         let History { excluded, labels, left_out, rows, .. } = &mut self.history;
         let (series, name, at) = (reading.series.as_str(), source.name.as_str(), reading.at);
         let is_excluded = excluded.take_in(series, name, at);
@@ -196,29 +194,22 @@ fn tell_empty(what: &str, periods: &Periods) {
     }
 }
 
-/// The features of a file without the label, where nobody named them.
-fn other_features(
-    source: &Source,
-    input: &Input,
-    label: &str,
-    stop: &Stop,
-) -> Result<Vec<String>, InputError> {
-    let problem = |problem: &str, hint: &str| InputError {
-        input: source.name.clone(),
-        problem: problem.to_owned(),
-        hint: Some(hint.to_owned()),
-    };
-    if source.path().is_none_or(|path| !path.is_file()) {
-        return Err(problem(
-            "a pipe is read once, and its columns are not known before",
-            "name those to learn from with --value",
-        ));
+/// What a label says: a number that is 0 or not, or a word.
+///
+/// # Errors
+/// It is neither, or there is none.
+fn is_anomalous(label: Option<&str>) -> Result<bool, String> {
+    let label = label.filter(|label| !label.is_empty()).ok_or("it has no label")?;
+    if let Some(number) = label.parse::<f64>().ok().filter(|number| number.is_finite()) {
+        return Ok(number != 0.0);
     }
-    let mut features = Rows::open(source, input, stop)?.input().features.clone();
-    features.retain(|feature| feature != label);
-    match features.is_empty() {
-        true => Err(problem("no column but the label holds numbers", "name others with --value")),
-        false => Ok(features),
+    match label.to_ascii_lowercase().as_str() {
+        "true" | "yes" => Ok(true),
+        "false" | "no" => Ok(false),
+        _ => {
+            let label: String = label.chars().take(40).collect();
+            Err(format!("its label is {label:?}, neither a number nor true or false"))
+        }
     }
 }
 

@@ -91,6 +91,59 @@ fn rows_that_are_labelled_are_not_learned() {
 }
 
 #[test]
+fn labels_are_numbers_or_words_in_csv_and_json_and_from_a_pipe() {
+    let bench = Bench::new();
+    let with = |yes: &str, no: &str| {
+        let row = |(n, line): (usize, &str)| match n {
+            0 => format!("{line},meta\n"),
+            n => format!("{line},{}\n", if (51..=60).contains(&n) { yes } else { no }),
+        };
+        csv(200).lines().enumerate().map(row).collect::<String>()
+    };
+    let json = |yes: &str, no: &str| {
+        let row = |line: &str| match line.split(',').collect::<Vec<_>>()[..] {
+            [at, cpu, memory, label] => {
+                format!(
+                    "{{\"timestamp\":\"{at}\",\"cpu\":{cpu},\"memory\":{memory},\"meta\":{{\"bad\":{label}}}}}\n"
+                )
+            }
+            _ => panic!("four cells"),
+        };
+        with(yes, no).lines().skip(1).map(row).collect::<String>()
+    };
+    let mut ids = Vec::new();
+    for (rows, label) in [
+        (with("1", "0"), "meta"),
+        (with("True", "False"), "meta"),
+        (with("2.5", "-0.0"), "meta"),
+        (with("yes", "no"), "meta"),
+        (json("true", "false"), "/meta/bad"),
+        (json("1", "0"), "/meta/bad"),
+        (json("\"TRUE\"", "\"no\""), "/meta/bad"),
+    ] {
+        let said = bench.pipe(&format!("- -o m.tar.gz --json --label-column {label}"), rows);
+        let summary: serde_json::Value =
+            serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+        assert_eq!(
+            (&summary["rows_labelled"], &summary["rows_rejected"]),
+            (&10.into(), &0.into()),
+            "{label}"
+        );
+        assert_eq!(summary["features"], serde_json::json!(["cpu", "memory"]));
+        ids.push(summary["model_id"].clone());
+    }
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+    let said = bench.pipe("- -o m.tar.gz --label-column meta", with("maybe", "0").replacen(",0\n", ",\n", 1));
+    expect![[r#"
+        stdin: row 1 is left out: it has no label
+        stdin: row 51 is left out: its label is "maybe", neither a number nor true or false
+        stdin: row 52 is left out: its label is "maybe", neither a number nor true or false
+        … and 8 more rows
+    "#]]
+    .assert_eq(&said.stderr);
+}
+
+#[test]
 fn rows_of_several_readings_do_not_reach_over_what_is_left_out() {
     let bench = Bench::new();
     bench.put("history.csv", csv(600));
@@ -130,11 +183,6 @@ fn all_that_is_wrong_is_told_at_once() {
         error: no row can be learned: 100 excluded
     "#]]
     .assert_eq(&stderr("history.csv --exclude 2026-01-01"));
-    expect![[r#"
-        error: stdin: a pipe is read once, and its columns are not known before
-        hint: name those to learn from with --value
-    "#]]
-    .assert_eq(&stderr("- --label-column fault"));
     expect![[r#"
         error: history.csv: no column "fault"; there are: timestamp, cpu, memory
     "#]]

@@ -59,13 +59,22 @@ impl Bench {
 
     /// Runs `anomaly train` with `args` (by blanks) in the folder, with a small forest.
     fn train(&self, args: &str) -> Said {
-        self.anomaly(&format!("train --trees 10 --sample-size 32 {args}"))
+        self.pipe(args, "")
+    }
+
+    /// The same with something on stdin.
+    fn pipe(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
+        self.run(&format!("train --trees 10 --sample-size 32 {args}"), stdin.into())
     }
 
     fn anomaly(&self, args: &str) -> Said {
+        self.run(args, Vec::new())
+    }
+
+    fn run(&self, args: &str, stdin: Vec<u8>) -> Said {
         let mut command = Command::new(anomaly());
         command.current_dir(self.dir.path()).args(args.split_whitespace());
-        let output = command.write_stdin("").output().expect("runs");
+        let output = command.write_stdin(stdin).output().expect("runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         Said {
             stdout: text(output.stdout),

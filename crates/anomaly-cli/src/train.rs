@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::ProgressBar;
 
 use self::history::{History, Plan, resting, say};
+use self::summary::Found;
 use crate::detect::column;
 use crate::signals;
 use crate::terminal::bar;
@@ -98,16 +99,18 @@ fn train(args: &TrainArgs, stop: &Stop) -> anyhow::Result<ExitCode> {
     let calibration = args.calibration.as_deref();
     calibration.map(|path| place::check_calibration(path, &output, &args.histories)).transpose()?;
     let (options, plan) = (options(args)?, plan(args)?);
-    let Some(history) = history::read(&Source::all(&args.histories), plan, stop)? else { bail!(STOPPED) };
+    let Some(mut history) = history::read(&Source::all(&args.histories), plan, stop)? else { bail!(STOPPED) };
     let left_out = [("excluded", history.excluded.clone()), ("labelled", history.labels.clone())];
+    let labelled = std::mem::take(&mut history.labelled);
     let model = learn(history, options, stop)?;
+    let found = Found::of(&model, &labelled)?;
     place::write(&model, &output, stop).map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted => anyhow!(STOPPED),
         _ => anyhow::Error::new(error).context(format!("cannot write {}", args.output.display())),
     })?;
     let summary = match args.json {
-        true => summary::as_json(&model, &left_out, &args.output),
-        false => summary::as_text(&model, &left_out, &args.output),
+        true => summary::as_json(&model, &left_out, found, &args.output),
+        false => summary::as_text(&model, &left_out, found, &args.output),
     };
     writeln!(io::stdout().lock(), "{summary}")?;
     if let Some(path) = calibration {

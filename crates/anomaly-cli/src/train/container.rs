@@ -9,7 +9,7 @@ use anomaly_local::input::Stop;
 use anyhow::{Context, bail, ensure};
 
 use super::history::say;
-use super::summary;
+use super::summary::{self, Found};
 use crate::sagemaker;
 
 /// Trains as the container's configuration says, and leaves the model, or why there is none.
@@ -50,7 +50,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
 fn tell(trained: &Trained) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let place = sagemaker::root().join("model");
-    writeln!(out, "{}", summary::as_text(&trained.model, &[], &place))?;
+    writeln!(out, "{}", summary::as_text(&trained.model, &[], Found::default(), &place))?;
     for (name, value) in trained.quality.iter().flat_map(|quality| quality.metrics()) {
         writeln!(out, "{name}={value}")?;
     }

@@ -40,6 +40,8 @@ pub(crate) struct History {
     pub(crate) features: Vec<String>,
     pub(crate) rows: Vec<Vec<f64>>,
     pub(crate) left_out: LeftOut,
+    /// What is known to be anomalous, as rows that a model can be asked about.
+    pub(crate) labelled: Vec<Vec<f64>>,
     /// Those of the plan, with the readings in each.
     pub(crate) excluded: Periods,
     pub(crate) labels: Periods,
@@ -66,7 +68,10 @@ struct Reader {
     input: Input,
     shingle: usize,
     label: Option<String>,
+    /// The last readings that were learned of each series.
     windows: HashMap<SeriesId, Window>,
+    /// The last readings of each series, those that were left out too; kept only where there are labels.
+    whole: HashMap<SeriesId, Window>,
     fingerprint: Fingerprint,
     history: History,
 }
@@ -75,9 +80,10 @@ impl Reader {
     fn new(plan: Plan) -> Self {
         let Plan { input, shingle, label, excluded, labels } = plan;
         let left_out = LeftOut::default();
-        let history = History { features: Vec::new(), rows: Vec::new(), left_out, excluded, labels };
-        let (windows, fingerprint) = (HashMap::new(), Fingerprint::default());
-        Reader { input, shingle, label, windows, fingerprint, history }
+        let (features, rows, labelled) = (Vec::new(), Vec::new(), Vec::new());
+        let history = History { features, rows, left_out, labelled, excluded, labels };
+        let (windows, whole, fingerprint) = (HashMap::new(), HashMap::new(), Fingerprint::default());
+        Reader { input, shingle, label, windows, whole, fingerprint, history }
     }
 
     fn file(&mut self, source: &Source, stop: &Stop) -> Result<(), InputError> {
@@ -138,8 +144,9 @@ impl Reader {
     }
 
     fn take_in(&mut self, source: &Source, reading: Reading, is_labelled: bool) {
-        let History { excluded, labels, left_out, rows, .. } = &mut self.history;
+        let History { excluded, labels, left_out, rows, labelled, .. } = &mut self.history;
         let (series, name, at) = (reading.series.as_str(), source.name.as_str(), reading.at);
+        let has_labels = self.label.is_some() || !labels.is_empty();
         let is_excluded = excluded.take_in(series, name, at);
         let is_anomalous = labels.take_in(series, name, at) || is_labelled;
         left_out.excluded += u64::from(is_excluded);
@@ -148,14 +155,12 @@ impl Reader {
             self.fingerprint.take_in(&reading.features);
             // What follows what is only known without a gap between.
             self.windows.remove(&reading.series);
-        } else if self.shingle == 1 {
-            rows.push(reading.features);
         } else {
-            let window = self.windows.entry(reading.series.clone()).or_default();
-            // The first readings of a series have too few before them.
-            if let Windowed::Known { row: Some(row), .. } = window.take_in_once(&reading, self.shingle) {
-                rows.push(row);
-            }
+            rows.extend(row(&mut self.windows, &reading, self.shingle));
+        }
+        if has_labels {
+            let row = row(&mut self.whole, &reading, self.shingle);
+            labelled.extend(row.filter(|_| is_anomalous && !is_excluded));
         }
     }
 
@@ -177,6 +182,18 @@ impl Reader {
             bail!("no row can be learned: {}", left.collect::<Vec<_>>().join(", "));
         }
         Ok(history)
+    }
+}
+
+/// The row that ends with `reading`; the first readings of a series have too few before them.
+fn row(windows: &mut HashMap<SeriesId, Window>, reading: &Reading, shingle: usize) -> Option<Vec<f64>> {
+    if shingle == 1 {
+        return Some(reading.features.clone());
+    }
+    let window = windows.entry(reading.series.clone()).or_default();
+    match window.take_in_once(reading, shingle) {
+        Windowed::Known { row, .. } => row,
+        Windowed::Unknown(_) => None,
     }
 }
 

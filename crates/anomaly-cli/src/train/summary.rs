@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anomaly_core::calibration::Quantiles;
 use anomaly_core::rule::short;
-use anomaly_detect::{LeftOut, Model};
+use anomaly_detect::{InputError, LeftOut, Model};
 use anomaly_local::periods::{Period, Periods};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,26 @@ fn cutoff(model: &Model) -> f64 {
     model.calibration().mean + 3.0 * model.calibration().deviation
 }
 
+/// How many of the rows that are known to be anomalous the model finds, by SageMaker's line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    above: usize,
+    of: usize,
+}
+
+impl Found {
+    /// # Errors
+    /// One that cannot be scored: a fault of this program, since the model's other rows came from the same place.
+    pub(super) fn of(model: &Model, labelled: &[Vec<f64>]) -> Result<Found, InputError> {
+        let line = cutoff(model);
+        let mut above = 0;
+        for row in labelled {
+            above += usize::from(model.score(row)? > line);
+        }
+        Ok(Found { above, of: labelled.len() })
+    }
+}
+
 /// What the history has that was left out: the name, and the periods with their readings.
 pub(super) type LeftOutOf = (&'static str, Periods);
 
@@ -22,7 +42,7 @@ pub(super) type LeftOutOf = (&'static str, Periods);
 const PERIODS_TOLD: usize = 5;
 
 /// For people.
-pub(super) fn as_text(model: &Model, left_out: &[LeftOutOf], path: &Path) -> String {
+pub(super) fn as_text(model: &Model, left_out: &[LeftOutOf], found: Found, path: &Path) -> String {
     let calibration = model.calibration();
     let readings = match model.shingle() {
         1 => String::new(),
@@ -58,14 +78,17 @@ pub(super) fn as_text(model: &Model, left_out: &[LeftOutOf], path: &Path) -> Str
             short(calibration.deviation),
             short(cutoff(model))
         ),
-        format!("quantiles {}", quantiles.collect::<Vec<_>>().join(", ")),
-        format!("model     {} ({})", path.display(), model.id()),
     ]);
+    if found.of > 0 {
+        lines.push(format!("found     {} of {} labelled rows lie above that", found.above, found.of));
+    }
+    lines.push(format!("quantiles {}", quantiles.collect::<Vec<_>>().join(", ")));
+    lines.push(format!("model     {} ({})", path.display(), model.id()));
     lines.join("\n")
 }
 
 /// For programs.
-pub(super) fn as_json(model: &Model, left_out: &[LeftOutOf; 2], path: &Path) -> String {
+pub(super) fn as_json(model: &Model, left_out: &[LeftOutOf; 2], found: Found, path: &Path) -> String {
     let steps = model.calibration().quantiles.iter().flat_map(Quantiles::steps);
     let quantiles: Map<String, Value> =
         steps.map(|(share, score)| (share.to_string(), score.into())).collect();
@@ -88,6 +111,7 @@ pub(super) fn as_json(model: &Model, left_out: &[LeftOutOf; 2], path: &Path) -> 
         "rows_labelled": labelled,
         "excluded": periods(&left_out[0].1),
         "labelled": periods(&left_out[1].1),
+        "labelled_found": found.above,
         "features": model.features(),
         "shingle": model.shingle(),
         "score_mean": model.calibration().mean,

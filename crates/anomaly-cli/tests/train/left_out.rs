@@ -77,6 +77,11 @@ fn rows_that_are_labelled_are_not_learned() {
         assert_eq!((&summary["rows_trained"], &summary["rows_labelled"]), (&580.into(), &20.into()));
         assert_eq!(summary["features"], serde_json::json!(["cpu", "memory"]));
     }
+    // The values of the one are strange there, those of the other are like all others.
+    assert_eq!(by_column["labelled_found"], 20);
+    assert!(by_file["labelled_found"].as_u64().is_some_and(|n| n <= 2), "{by_file}");
+    let text = bench.train("labelled.csv -o text.tar.gz --label-column fault --shingle 3").stdout;
+    assert!(text.contains("\nfound     20 of 20 labelled rows lie above that\n"), "{text}");
     assert_eq!(by_column["history_sha256"], by_file["history_sha256"], "the same rows are left");
     assert_ne!(by_column["model_id"], by_file["model_id"], "but not the same were left out");
     // The example's own.

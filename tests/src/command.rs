@@ -25,14 +25,17 @@ pub fn train_shingled(history: &Path, model: &Path, shingle: usize) -> Result<()
     run(command, &[0])
 }
 
-/// Judges `series` with `model` and writes its transitions to `alerts`, one a line.
+/// Judges `series`, with `model` or by what the configuration asks for, and writes its transitions to `alerts`, one a
+/// line.
 ///
 /// # Errors
 /// When the command fails. That something is anomalous is no failure.
-pub fn detect(config: &Path, model: &Path, series: &Path, alerts: &Path) -> Result<()> {
+pub fn detect(config: &Path, model: Option<&Path>, series: &Path, alerts: &Path) -> Result<()> {
     let mut command = anomaly()?;
-    command.arg("detect").arg(series).arg("--config").arg(config).arg("--model").arg(model);
-    command.arg("--alerts").arg(alerts);
+    command.arg("detect").arg(series).arg("--config").arg(config).arg("--alerts").arg(alerts);
+    if let Some(model) = model {
+        command.arg("--model").arg(model);
+    }
     run(command, &[0, 1])
 }
 

@@ -206,6 +206,18 @@ impl House {
         self.messages().await
     }
 
+    /// Calls `classify` as its schedule does until the outbox has `count` transitions: silences are told by then.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn flush_until(&self, count: usize) -> Result<()> {
+        poll::until("a silence to be told", SETTLE_LIMIT, || async {
+            self.cloud.invoke(&Stage::Classify.function(), &json!({ "flush": true })).await?;
+            Ok((self.transitions().await? >= count).then_some(()))
+        })
+        .await
+    }
+
     /// Puts `records` on the stream and lets the process of `stage` die with work in its hands.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! What arrives must be what `anomaly detect` says of the same records with the same model and the same
 //! configuration: same alerts, same steps, same words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use anomaly_tests::house::{Crash, House, Stage};
 use anomaly_tests::rig::{Rig, root, skip};
 use anomaly_tests::scoring::Scoring;
 use anomaly_tests::template;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -79,7 +79,7 @@ async fn the_inbox_gets_what_the_laptop_says_and_gets_it_once() -> Result<()> {
     let expected = bench.alerts_on_the_laptop()?;
     ensure!(!expected.is_empty(), "the series has alerts");
 
-    let scoring = Scoring::serve(&bench.model, &[])?;
+    let scoring = bench.serve(&[])?;
     let mut house = House::deploy(&rig, &template::pipeline(WEBSERVER)?, scoring.url()).await?;
     let mut records = bench.records()?;
     for (index, fault) in FAULTS.iter().enumerate() {
@@ -112,7 +112,7 @@ async fn rows_of_several_readings_are_what_they_are_on_the_laptop() -> Result<()
     let filled = |alert: &&Value| alert["filled"].as_array().is_some_and(|filled| !filled.is_empty());
     ensure!(expected.iter().any(|alert| filled(&alert)), "something is filled in: {expected:?}");
 
-    let scoring = Scoring::serve(&bench.model, &[])?;
+    let scoring = bench.serve(&[])?;
     let mut house = House::deploy(&rig, &template::pipeline(IN_ROWS)?, scoring.url()).await?;
     house.put(&bench.records()?).await?;
     same(&house.settle().await?, &expected)?;
@@ -145,7 +145,7 @@ async fn crashes_lose_nothing() -> Result<()> {
     let expected = bench.alerts_on_the_laptop()?;
     let records = bench.records()?;
     // What invoke itself mends. The rest it hands back record by record, which this cloud does not heed.
-    let scoring = Scoring::serve(&bench.model, &["throttle:every=3", "internal:every=5"])?;
+    let scoring = bench.serve(&["throttle:every=3", "internal:every=5"])?;
     let mut house = House::deploy(&rig, &template::pipeline(&toml)?, scoring.url()).await?;
 
     let crashes: Vec<(Stage, Crash)> = [Crash::BeforeAnything, Crash::InTheMiddle]
@@ -181,7 +181,7 @@ async fn the_same_records_put_twice_are_told_once_where_time_does_not_go_back() 
     let expected = bench.alerts_on_the_laptop()?;
     ensure!(expected.len() > 10, "there is something to tell twice: {}", expected.len());
 
-    let scoring = Scoring::serve(&bench.model, &[])?;
+    let scoring = bench.serve(&[])?;
     let mut house = House::deploy(&rig, &template::pipeline(&toml)?, scoring.url()).await?;
     let records = bench.records()?;
     house.put(&records).await?;
@@ -208,13 +208,13 @@ async fn an_endpoint_that_is_throttled_then_down_then_back_loses_nothing() -> Re
     let expected = bench.alerts_on_the_laptop()?;
     ensure!(expected.len() > 10, "every outage has something to lose: {}", expected.len());
 
-    let throttled = Scoring::serve(&bench.model, &["throttle"])?;
+    let throttled = bench.serve(&["throttle"])?;
     let house = House::deploy(&rig, &template::pipeline(&toml)?, throttled.url()).await?;
     house.send(&bench.records()?).await?;
     house.logged("ThrottlingException").await?;
     let address = throttled.stop();
     house.logged("Connection refused").await?;
-    let _well = Scoring::serve_at(address.trim_start_matches("http://"), &bench.model, &[])?;
+    let _well = Scoring::serve_at(address.trim_start_matches("http://"), bench.model()?, &[])?;
     let messages = house.settle().await?;
     same(&messages, &expected)?;
     ensure!(messages.len() == expected.len(), "{} messages, {} expected", messages.len(), expected.len());
@@ -242,6 +242,93 @@ async fn without_its_permission_publish_tells_nobody() -> Result<()> {
     Ok(())
 }
 
+/// No endpoint, and alerts with a life: told again, held open while they flap, held back in quiet times and by a
+/// calendar.
+const LIVES: &str = r#"
+[input]
+series = "webserver"
+time = "/timestamp"
+features = ["/latency_ms", "/requests", "/cpu_percent", "/memory_mb"]
+[model]
+kind = "embedded"
+[[rule]]
+name = "too-strange"
+method = { kind = "static", threshold = 0.5 }
+for = "1 of 1"
+clear = { for = "10 of 10" }
+repeat = "20s"
+quiet = "5m"
+[[rule]]
+name = "slow"
+on = "latency_ms"
+method = { kind = "robust" }
+for = "1 of 1"
+clear = { for = "5 of 5" }
+flapping = { times = 3, within = "60 readings" }
+learn = "normal"
+[[calendar]]
+name = "the disk is moved"
+zone = "Europe/Berlin"
+dates = ["2026-11-21T05:15..2026-11-21T05:22"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_detector_and_the_lives_of_alerts_are_those_of_the_laptop() -> Result<()> {
+    const TEST: &str = "the_embedded_detector_and_the_lives_of_alerts_are_those_of_the_laptop";
+    let Some(rig) = Rig::find(TEST)? else { return Ok(()) };
+    let bench = Bench::without_model(LIVES, &webserver()?)?;
+    let (held, told): (Vec<_>, Vec<_>) =
+        bench.alerts_on_the_laptop()?.into_iter().partition(|t| t.get("held").is_some());
+    let steps: BTreeSet<&str> = told.iter().filter_map(|t| t["step"].as_str()).collect();
+    let every = ["escalated", "fired", "flapping", "repeated", "resolved"];
+    ensure!(steps.into_iter().eq(every), "every step is there: {told:#?}");
+    let why: BTreeSet<String> = held.iter().map(|t| t["held"].to_string()).collect();
+    ensure!(why.len() > 1, "held back for several reasons: {why:?}");
+
+    let mut house = House::deploy(&rig, &template::pipeline(LIVES)?, "http://127.0.0.1:1").await?;
+    house.put(&bench.records()?).await?;
+    same(&house.settle().await?, &told)?;
+    ensure!(house.transitions().await? == told.len() + held.len(), "what is held back is written down");
+    house.read_again(77).await?;
+    ensure!(house.settle().await?.is_empty(), "told twice");
+    Ok(())
+}
+
+/// Two series, of which one is not to be silent for a second.
+const QUIET: &str = r#"
+[input]
+series = "/host"
+features = ["/v"]
+[model]
+kind = "none"
+[[rule]]
+name = "quiet"
+series = "web-*"
+method = { kind = "no-data", after = "1s" }
+"#;
+
+/// The schedule's call, with the role and the index of the template.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_told_once_and_the_next_reading_ends_it() -> Result<()> {
+    let Some(rig) = Rig::find("silence_is_told_once_and_the_next_reading_ends_it")? else { return Ok(()) };
+    let mut house = House::deploy(&rig, &template::pipeline(QUIET)?, "http://127.0.0.1:9").await?;
+    let record = |host: &str| format!(r#"{{"host":"{host}","v":7}}"#);
+    house.put(&[record("web-1"), record("db-1")]).await?;
+    ensure!(house.settle().await?.is_empty(), "nothing is silent yet");
+    house.flush_until(1).await?;
+    let [fired] = &house.settle().await?[..] else { bail!("one message") };
+    let step = |t: &Value| [&t["series"], &t["step"], &t["on"]].map(ToString::to_string).join(" ");
+    ensure!(step(fired) == r#""web-1" "fired" "silence""#, "{fired}");
+    let ms = |key: &str| fired[key].as_i64().with_context(|| format!("{key} in {fired}"));
+    ensure!(ms("at")? == ms("since")? + 1_000, "at its deadline: {fired}");
+    house.put(&[record("web-1")]).await?;
+    let resolved = house.settle().await?;
+    let resolved = resolved.last().context("a message")?;
+    ensure!(step(resolved) == r#""web-1" "resolved" "silence""#, "{resolved}");
+    ensure!(resolved["alert"] == fired["alert"], "of the same alert");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
     const TEST: &str = "a_labelled_series_of_others_arrives_too";
@@ -254,7 +341,7 @@ async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
     let bench = Bench::new(NAB, &std::fs::read_to_string(file)?)?;
     let expected = bench.alerts_on_the_laptop()?;
     ensure!(!expected.is_empty(), "the series has alerts");
-    let scoring = Scoring::serve(&bench.model, &[])?;
+    let scoring = bench.serve(&[])?;
     let mut house = House::deploy(&rig, &template::pipeline(NAB)?, scoring.url()).await?;
     house.put(&bench.records()?).await?;
     same(&house.settle().await?, &expected)
@@ -286,38 +373,50 @@ const BAD_DAY_ROWS: usize = 150;
 const FAULTS: [&str; 3] =
     ["no json at all", r#"{"timestamp":"2026-01-01T00:00:00Z"}"#, "{\"latency_ms\":\"\u{fffe}\"}"];
 
-/// A series with a configuration, a model trained on its first quarter, and a folder to work in.
+/// A series with a configuration, a folder to work in, and maybe a model.
 struct Bench {
     folder: TempDir,
     csv: PathBuf,
     config: PathBuf,
-    model: PathBuf,
+    model: Option<PathBuf>,
 }
 
 impl Bench {
+    /// With a model trained on the first quarter of the series.
     fn new(toml: &str, csv: &str) -> Result<Self> {
         Self::shingled(toml, csv, 1)
     }
 
     fn shingled(toml: &str, csv: &str, shingle: usize) -> Result<Self> {
-        let folder = TempDir::new()?;
-        let write = |name: &str, text: &str| -> Result<PathBuf> {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text)?;
-            Ok(path)
-        };
+        let mut bench = Self::without_model(toml, csv)?;
         let history: Vec<&str> = csv.lines().take(csv.lines().count() / 4).collect();
-        let history = write("history.csv", &(history.join("\n") + "\n"))?;
-        let (csv, config) = (write("series.csv", csv)?, write("anomaly.toml", toml)?);
-        let model = folder.path().join("model.tar.gz");
-        command::train_shingled(&history, &model, shingle)?;
-        Ok(Bench { folder, csv, config, model })
+        let [from, model] = ["history.csv", "model.tar.gz"].map(|name| bench.folder.path().join(name));
+        std::fs::write(&from, history.join("\n") + "\n")?;
+        command::train_shingled(&from, &model, shingle)?;
+        bench.model = Some(model);
+        Ok(bench)
+    }
+
+    fn without_model(toml: &str, csv: &str) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let [series, config] = ["series.csv", "anomaly.toml"].map(|name| folder.path().join(name));
+        std::fs::write(&series, csv)?;
+        std::fs::write(&config, toml)?;
+        Ok(Bench { folder, csv: series, config, model: None })
+    }
+
+    fn model(&self) -> Result<&Path> {
+        self.model.as_deref().context("no model was trained")
+    }
+
+    fn serve(&self, faults: &[&str]) -> Result<Scoring> {
+        Scoring::serve(self.model()?, faults)
     }
 
     /// What `anomaly detect` says, by alert and number.
     fn alerts_on_the_laptop(&self) -> Result<Vec<Value>> {
         let alerts = self.folder.path().join("alerts.jsonl");
-        command::detect(&self.config, &self.model, &self.csv, &alerts)?;
+        command::detect(&self.config, self.model.as_deref(), &self.csv, &alerts)?;
         let lines = std::fs::read_to_string(&alerts)?;
         Ok(lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
     }

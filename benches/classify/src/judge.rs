@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
-use anomaly_core::classify::{Judgement, Policy, SeriesState, classify};
+use anomaly_core::classify::{Judge, Judgement, Policy, SeriesState};
 use anomaly_core::config::Config;
 use anomaly_core::reading::Scored;
 use anomaly_core::rule::{Basis, Margin};
@@ -68,13 +68,13 @@ fn judge(
     readings: &[(usize, Scored)],
     told: &mut impl FnMut(&Judgement),
 ) -> usize {
-    let mut steps = 0;
+    let (judge, mut judgement, mut steps) = (Judge::new(policy, MODEL), Judgement::default(), 0);
     for (place, scored) in readings {
         let state = &mut states[*place];
         if state.has_seen(&scored.reading.position) {
             continue;
         }
-        let judgement = classify(policy, state, scored, MODEL);
+        judge.classify(state, scored, &mut judgement);
         steps += judgement.transitions.len();
         told(black_box(&judgement));
     }

@@ -184,6 +184,11 @@ impl Transition {
         self.at.ms_since(self.since)
     }
 
+    /// How things stand on the reading that made it.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing::Took { step: self.step, held: self.held.clone().map(Box::new) }
+    }
+
     /// Whether it tells people that something is wrong: not that it is over or was seen, and not one that is held.
     pub fn is_alarm(&self) -> bool {
         self.held.is_none() && !matches!(self.step, Step::Resolved | Step::Acknowledged)

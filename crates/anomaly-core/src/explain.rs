@@ -129,12 +129,12 @@ impl Explained<'_> {
 /// A step of an alert in a few lines, by what the transition itself says: by which numbers, where it would have turned,
 /// and what it is. For steps of which no finding is kept.
 pub fn of_step(transition: &Transition) -> String {
-    let Transition { rule, on, margin, step, held, .. } = transition;
+    let Transition { rule, on, margin, step, .. } = transition;
     if *step == Step::Acknowledged {
         let by = transition.by.as_deref().unwrap_or("somebody");
         return format!("{by} has seen it: no reminders, unless it gets worse");
     }
-    let standing = Standing::Took { step: *step, held: held.clone() };
+    let standing = transition.standing();
     let excess = short(margin.excess);
     format!("{rule} on {on}: {margin}\n  excess {excess}; {}\n  {standing}", turns(margin))
 }

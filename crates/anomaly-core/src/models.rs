@@ -1,5 +1,7 @@
 //! What rules learned of the scores of each model: numbers of one scale are never judged by those of another.
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
@@ -9,6 +11,28 @@ use crate::rule::{Kept, Memory};
 /// How many models, besides the one at work, are remembered: variants of an endpoint take turns. Of more, the
 /// one that scored longest ago begins anew.
 const SHELVED_MAX: usize = 3;
+
+/// What gave a score.
+#[derive(Debug)]
+pub(crate) struct Model {
+    name: SmolStr,
+    /// A hash of the name, once it was wanted: mostly the name tells.
+    tag: OnceLock<u64>,
+}
+
+impl Model {
+    pub(crate) fn new(name: &str) -> Self {
+        Model { name: name.into(), tag: OnceLock::new() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tag(&self) -> u64 {
+        *self.tag.get_or_init(|| tag(&self.name))
+    }
+}
 
 /// The model whose scores the rules know, and what they knew of others.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -38,15 +62,15 @@ impl Models {
     }
 
     /// Whether `model` gave the last score, as far as that is known without hashing its name.
-    pub(crate) fn is_at(&self, model: &str) -> bool {
-        self.current.is_some() && self.name == model
+    pub(crate) fn is_at(&self, model: &Model) -> bool {
+        self.current.is_some() && self.name == model.name
     }
 
     /// A score by `model` is to be judged. If the last one was by another, what was learned is put aside by
     /// `swap`, which is given what is known of `model` and gives back what the rules knew.
-    pub(crate) fn turn_to(&mut self, model: &str, swap: impl FnOnce(Memories) -> Memories) {
-        self.name = model.into();
-        let model = tag(model);
+    pub(crate) fn turn_to(&mut self, model: &Model, swap: impl FnOnce(Memories) -> Memories) {
+        self.name = model.name.clone();
+        let model = model.tag();
         let Some(last) = self.current.replace(model).filter(|last| *last != model) else { return };
         let known = self.shelf.iter().position(|(other, _)| *other == model);
         let known = known.map(|place| self.shelf.remove(place).1).unwrap_or_default();

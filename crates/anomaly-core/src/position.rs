@@ -1,71 +1,16 @@
 //! Where a record stood in its source: what tells a redelivery from news.
 
+mod sequence;
+
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::SmolStr;
 
-use crate::hash::fingerprint;
+pub use sequence::Sequence;
+
 use crate::time::Timestamp;
-
-/// A sequence number: a decimal number of any length, as Kinesis gives it (up to 129 digits).
-///
-/// Ordered as a number. Text that is no number still has a place in the order (after all shorter ones),
-/// so that a source with odd numbers can be worked through, if not well.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Sequence(SmolStr);
-
-impl Sequence {
-    /// The number written as `digits`; leading zeros are dropped.
-    pub fn new(digits: &str) -> Self {
-        let trimmed = digits.trim_start_matches('0');
-        Self(if trimmed.is_empty() { "0".into() } else { trimmed.into() })
-    }
-
-    /// The number of a message of a source that numbers nothing and promises no order: the milliseconds since
-    /// 1970 at which it was sent, five digits of its `place` among the messages it comes with, ten digits of a
-    /// hash of its `id`.
-    ///
-    /// It grows with time. The same message has the same number at every delivery, if it has the same place:
-    /// that is 0 unless the source brings the same batch again. Two messages of the same millisecond and place
-    /// have the same number once in ten thousand million.
-    pub fn of_message(sent: Timestamp, place: u16, id: &str) -> Self {
-        let digits = fingerprint(&[id.as_bytes()], 8);
-        let hash = u64::from_str_radix(&digits, 16).unwrap_or_default() % 10_000_000_000;
-        Self::new(&format!("{}{place:05}{hash:010}", sent.as_ms().max(0)))
-    }
-
-    /// The digits, without leading zeros.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<u64> for Sequence {
-    fn from(number: u64) -> Self {
-        Self(number.to_smolstr())
-    }
-}
-
-impl Ord for Sequence {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
-    }
-}
-
-impl PartialOrd for Sequence {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl fmt::Display for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The place of one reading in its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +31,11 @@ impl Position {
         Place { sequence: self.sequence.clone(), sub: self.sub }
     }
 
+    /// Which of two in one partition comes first.
+    pub(crate) fn cmp_place(&self, other: &Position) -> Ordering {
+        self.sequence.cmp(&other.sequence).then(self.sub.cmp(&other.sub))
+    }
+
     /// Whether a series that has seen `self` has seen `other` too.
     ///
     /// Within a partition the sequence decides. A series that moved to another partition (a reshard) is
@@ -93,7 +43,7 @@ impl Position {
     /// are not promised to be ordered.
     pub fn covers(&self, other: &Position) -> bool {
         if self.partition == other.partition {
-            (&other.sequence, other.sub) <= (&self.sequence, self.sub)
+            other.cmp_place(self).is_le()
         } else {
             other.arrived < self.arrived
         }
@@ -119,14 +69,13 @@ impl fmt::Display for Place {
 impl Place {
     /// Text that sorts as the place does: a number with more digits is the larger one.
     pub fn sortable(&self) -> String {
-        let digits = self.sequence.as_str();
-        format!("{:05}:{digits}.{:010}", digits.len(), self.sub)
+        format!("{:05}:{}.{:010}", self.sequence.length(), self.sequence, self.sub)
     }
 
     /// What [`Place`] prints; `None` for anything else.
     fn parse(text: &str) -> Option<Self> {
         let (sequence, sub) = text.rsplit_once('.')?;
-        Some(Place { sequence: Sequence(sequence.into()), sub: sub.parse().ok()? })
+        Some(Place { sequence: Sequence::of_text(sequence), sub: sub.parse().ok()? })
     }
 }
 
@@ -218,14 +167,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn sequences_order_as_numbers() {
-        assert!(Sequence::new("9") < Sequence::new("10"));
-        assert!(Sequence::new("0010") == Sequence::new("10"));
-        assert!(Sequence::new(&"9".repeat(128)) < Sequence::new(&format!("1{}", "0".repeat(128))));
-        assert_eq!(Sequence::new("000").as_str(), "0");
-    }
-
     proptest::proptest! {
         #[test]
         fn text_sorts_as_places_do(
@@ -255,20 +196,6 @@ mod tests {
         assert!(runs.cover_all(&run(10, 10)) && runs.cover_all(&runs) && runs.cover_all(&Runs::default()));
         assert!(![run(3, 4), run(3, 10), run(11, 11)].iter().any(|other| runs.cover_all(other)));
         assert_eq!(runs.lots(1).map(|lot| lot.0.len()).collect::<Vec<_>>(), [1, 1]);
-    }
-
-    #[test]
-    fn messages_without_numbers_have_one_that_grows_and_stays() {
-        let at = |ms| Timestamp::from_ms(ms).unwrap_or_default();
-        let number = |ms, place, id| Sequence::of_message(at(ms), place, id);
-        assert_eq!(number(1_795_231_793_967, 0, "a"), number(1_795_231_793_967, 0, "a"));
-        assert_ne!(number(1_795_231_793_967, 0, "a"), number(1_795_231_793_967, 0, "b"));
-        for id in ["a", "b", "c"] {
-            assert!(number(1_795_231_793_967, 7, id) < number(1_795_231_793_967, 8, "z"), "{id}");
-            assert!(number(1_795_231_793_967, u16::MAX, id) < number(1_795_231_793_968, 0, "z"), "{id}");
-        }
-        assert_eq!(number(1_795_231_793_967, 0, "a").as_str().len(), 28);
-        assert_eq!(number(-5, 0, "a"), number(0, 0, "a"), "before 1970 there were no messages");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl RejectV1 {
     /// Its name among the rejects: 12 hexadecimal digits, of where it stood.
     pub fn id(&self) -> String {
         let sub = self.sub.to_le_bytes();
-        fingerprint(&[self.partition.as_bytes(), self.sequence.as_str().as_bytes(), &sub], 6)
+        fingerprint(&[self.partition.as_bytes(), self.sequence.text().as_bytes(), &sub], 6)
     }
 
     /// Where it stood.
@@ -145,8 +145,8 @@ mod tests {
         let found = share(3, 4, reject(9, 0, b"").position()).reading;
         assert_eq!((found.features.as_slice(), found.series.as_str()), (&[0.75][..], "rejects of p"));
         assert_eq!(
-            (found.position.sequence.as_str(), found.position.sub),
-            ("9", u32::MAX),
+            (found.position.sequence.to_string(), found.position.sub),
+            ("9".to_owned(), u32::MAX),
             "behind the last"
         );
         assert!(found.series.is_of_rejects() && SeriesId::new(found.series.as_str()).is_err());

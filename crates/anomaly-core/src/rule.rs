@@ -197,13 +197,27 @@ macro_rules! kept {
 
 impl Memory {
     /// Judges `number`, which is of the time `at`, by `rule`'s method, then learns from it.
+    #[inline]
     pub(crate) fn judge(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Finding {
-        let (sides, kept) = (rule.sides, &mut self.kept);
         let said = match &rule.method {
             Method::Static { threshold } => {
-                Said::Judged(Margin::fixed(away(sides, number, *threshold), number, *threshold))
+                Said::Judged(Margin::fixed(away(rule.sides, number, *threshold), number, *threshold))
             }
-            Method::Sigma { k, warmup } => self.moments.judge(*k, *warmup, sides, number),
+            Method::Sigma { k, warmup } => self.moments.judge(*k, *warmup, rule.sides, number),
+            _ => self.say(rule, at, number),
+        };
+        match said {
+            Said::WarmingUp { seen, needed, score } => Finding::WarmingUp { seen, needed, score },
+            Said::Unjudged(nothing) => Finding::Unjudged(nothing),
+            Said::Judged(margin) => rule.conclude(margin),
+        }
+    }
+
+    /// What methods say that take longer than a call.
+    #[inline(never)]
+    fn say(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Said {
+        let (sides, kept) = (rule.sides, &mut self.kept);
+        match &rule.method {
             Method::Robust(robust) => robust.judge(kept!(kept, Robust), sides, number),
             Method::Quantile(quantile) => quantile.judge(kept!(kept, Quantile), sides, number),
             Method::Evt(evt) => evt.judge(kept!(kept, Evt), sides, number),
@@ -211,12 +225,9 @@ impl Memory {
             Method::SpikeAndDip(spikes) => of_spikes(spikes, kept!(kept, SpikeAndDip), at, number),
             Method::ChangePoint(changes) => of_changes(changes, kept!(kept, ChangePoint), at, number),
             // It has no number: what it judges is none.
-            Method::NoData(_) => Said::Unjudged(Nothing::Absent),
-        };
-        match said {
-            Said::WarmingUp { seen, needed, score } => Finding::WarmingUp { seen, needed, score },
-            Said::Unjudged(nothing) => Finding::Unjudged(nothing),
-            Said::Judged(margin) => rule.conclude(margin),
+            Method::Static { .. } | Method::Sigma { .. } | Method::NoData(_) => {
+                Said::Unjudged(Nothing::Absent)
+            }
         }
     }
 }

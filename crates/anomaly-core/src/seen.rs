@@ -74,8 +74,8 @@ impl Seen {
     /// Takes notice of the reading at `position`.
     pub fn see(&mut self, position: &Position) {
         if let Some(last) = self.marks.last_mut().filter(|last| last.partition == position.partition) {
-            if (&position.sequence, position.sub) > (&last.sequence, last.sub) {
-                last.sequence.clone_from(&position.sequence);
+            if position.cmp_place(last).is_gt() {
+                last.sequence = position.sequence.clone();
                 (last.sub, last.arrived) = (position.sub, position.arrived);
             }
             return;

@@ -244,7 +244,7 @@ fn forgotten(reading: &Reading, shingle: usize) -> Windowed {
 /// The first 64 bits of a hash: among the some thousand readings of a window, no two are ever alike by chance.
 fn place(position: &Position) -> u64 {
     let mut hash = Sha256::new();
-    for part in [position.partition.as_bytes(), position.sequence.as_str().as_bytes()] {
+    for part in [position.partition.as_bytes(), position.sequence.text().as_bytes()] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

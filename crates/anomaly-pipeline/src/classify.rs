@@ -7,7 +7,7 @@ mod order;
 mod recall;
 
 use anomaly_core::alert::Transition;
-use anomaly_core::classify::{Judgement, Policy, SeriesState, silence};
+use anomaly_core::classify::{self, Judgement, Policy, SeriesState, silence};
 use anomaly_core::event_time::Untimeliness;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_core::rule::Finding;
@@ -122,8 +122,9 @@ pub async fn classify_chunk<S: States, R: Rejects, J: Journal>(
         groups.iter().zip(&loaded).filter_map(|(group, stored)| late::any_unwritten(&recall, group, stored));
     let to_write: Vec<_> = to_write.map(SeriesState::seen).collect();
     recall.look_up(to_write.into_iter()).await?;
+    let rules = classify::Judge::new(policy, &model);
     for ((series, rows), stored) in groups.iter().zip(loaded) {
-        let work = Work { tables, policy, series, model: &model, now };
+        let work = Work { tables, policy, series, rules: &rules, now };
         work.judge(rows, stored, &mut recall).await?.add_to(&mut outcome);
     }
     recall.note(now).await?;
@@ -153,7 +154,8 @@ struct Work<'w, S, R, J> {
     tables: Tables<'w, S, R, J>,
     policy: &'w Policy,
     series: &'w SeriesId,
-    model: &'w str,
+    /// For scores by the chunk's model.
+    rules: &'w classify::Judge<'w>,
     now: Timestamp,
 }
 
@@ -165,7 +167,7 @@ impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
         mut stored: Option<Stored>,
         recall: &mut Recall<'_, J>,
     ) -> Result<Judged, Fault> {
-        let Work { tables, policy, series, model, now } = self;
+        let Work { tables, policy, series, rules, now } = self;
         let mut total = Judged::default();
         for _ in 0..CONFLICTS_MAX {
             let revision = stored.as_ref().map(|s| s.revision);
@@ -194,7 +196,7 @@ impl<S: States, R: Rejects, J: Journal> Work<'_, S, R, J> {
                 let positions = fresh.iter().map(|row| &row.reading.position);
                 state.seen_mut().write(recall.order(), positions, recall.noted_in());
                 let mut judge = Judge::of(policy, series, &state)?;
-                let mut judged = judge_all(&mut judge, &mut state, series, &fresh, model);
+                let mut judged = judge_all(&mut judge, &mut state, series, &fresh, rules);
                 judge.leave(&mut state);
                 silence::schedule(policy, &mut state, series, *now);
                 judged.fresh = count;
@@ -251,11 +253,11 @@ struct Judged {
 }
 
 impl Judged {
-    fn add(&mut self, judgement: Judgement) {
+    fn add(&mut self, judgement: &mut Judgement) {
         self.judged += 1;
         self.anomalous +=
             judgement.findings.iter().filter(|f| matches!(f.finding, Finding::Anomalous(..))).count();
-        self.transitions.extend(judgement.transitions);
+        self.transitions.append(&mut judgement.transitions);
     }
 
     fn add_all(&mut self, other: Judged) {
@@ -297,14 +299,14 @@ fn judge_all(
     state: &mut SeriesState,
     series: &SeriesId,
     rows: &[&Scored],
-    model: &str,
+    rules: &classify::Judge<'_>,
 ) -> Judged {
     let mut judged = Judged::default();
     order::end_if_unwanted(judge, state, series, &mut judged);
     for row in rows {
         match judge.policy.event_time() {
-            None => judged.add(judge.classify(state, row, model)),
-            Some(event_time) => order::admit(judge, event_time, state, row, model, &mut judged),
+            None => judged.add(judge.classify(rules, state, row)),
+            Some(event_time) => order::admit(judge, event_time, state, row, rules.model(), &mut judged),
         }
     }
     judged

@@ -59,8 +59,12 @@ fn rejects() -> Vec<RejectV1> {
     ]
 }
 
-fn sequences(rejects: &[RejectV1]) -> Vec<&str> {
-    rejects.iter().map(|r| r.sequence.as_str()).collect()
+fn number(sequence: &Sequence) -> u64 {
+    sequence.text().parse().expect("a number")
+}
+
+fn sequences(rejects: &[RejectV1]) -> Vec<u64> {
+    rejects.iter().map(|r| number(&r.sequence)).collect()
 }
 
 #[tokio::test]
@@ -68,16 +72,16 @@ async fn what_can_be_read_now_is_queued_where_it_stood() {
     let queue = MemoryQueue::default();
     let Redriven { queued, refused, left, fault, .. } =
         redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), rejects()).await;
-    assert_eq!((sequences(&queued), left, fault), (vec!["7", "9", "2"], vec![], None));
+    assert_eq!((sequences(&queued), left, fault), (vec![7, 9, 2], vec![], None));
     let why: Vec<_> =
-        refused.iter().map(|(r, why)| (r.sequence.as_str(), why.as_ref().map(Reject::as_str))).collect();
-    assert_eq!(why, [("8", Some("missing")), ("1", None)]);
+        refused.iter().map(|(r, why)| (number(&r.sequence), why.as_ref().map(Reject::as_str))).collect();
+    assert_eq!(why, [(8, Some("missing")), (1, None)]);
     let chunks: Vec<ChunkV1> =
         queue.chunks().iter().map(|c| wire::read(&c.body).expect("its own message")).collect();
     assert_eq!(chunks.iter().map(|c| c.partition.as_str()).collect::<Vec<_>>(), ["rejects:p", "rejects:q"]);
     let rows: Vec<_> =
-        chunks[0].rows.iter().map(|r| (r.sequence.as_str(), r.sub, r.arrived_ms.as_ms(), r.score)).collect();
-    assert_eq!(rows, [("7", 0, 7, Some(1.0)), ("9", 2, 9, Some(2.0))]);
+        chunks[0].rows.iter().map(|r| (number(&r.sequence), r.sub, r.arrived_ms.as_ms(), r.score)).collect();
+    assert_eq!(rows, [(7, 0, 7, Some(1.0)), (9, 2, 9, Some(2.0))]);
 }
 
 #[tokio::test]
@@ -85,7 +89,7 @@ async fn what_fails_stays_a_reject() {
     for failure in [Failure::Before, Failure::After] {
         let queue = Failing::new(MemoryQueue::default(), &[(1, failure)]);
         let redriven = redrive(&driver(SumScorer).turn(MINUTE), &queue, &decoder(), rejects()).await;
-        assert_eq!((sequences(&redriven.queued), sequences(&redriven.left)), (vec!["7", "9"], vec!["2"]));
+        assert_eq!((sequences(&redriven.queued), sequences(&redriven.left)), (vec![7, 9], vec![2]));
         assert!(redriven.fault.is_some());
     }
     let scorer = Failing::new(SumScorer, &[(0, Failure::Before)]);
@@ -159,16 +163,16 @@ impl Scorer for Picky {
 
 #[tokio::test]
 async fn what_the_model_refuses_once_more_is_told_and_kept_in_one_place() {
-    for (partition, done) in [("p", vec!["7", "9"]), ("rejects:p", vec!["7"])] {
+    for (partition, done) in [("p", vec![7, 9]), ("rejects:p", vec![7])] {
         let queue = MemoryQueue::default();
         let rejects = vec![reject(partition, 7, 0, br#"{"b":1}"#), reject(partition, 9, 2, br#"{"b":2}"#)];
         let redriven = redrive(&driver(Picky).turn(MINUTE), &queue, &decoder(), rejects).await;
-        assert_eq!((sequences(&redriven.queued), redriven.refused.len()), (vec!["7"], 0));
+        assert_eq!((sequences(&redriven.queued), redriven.refused.len()), (vec![7], 0));
         let renewed: Vec<_> =
-            redriven.renewed.iter().map(|(r, why)| (r.sequence.as_str(), why.as_str())).collect();
-        assert_eq!(renewed, [("9", "refused")]);
+            redriven.renewed.iter().map(|(r, why)| (number(&r.sequence), why.as_str())).collect();
+        assert_eq!(renewed, [(9, "refused")]);
         let chunk: ChunkV1 = wire::read(&queue.chunks()[0].body).expect("its own message");
         assert_eq!(chunk.rejects[0].partition, "rejects:p", "never a partition of a partition");
-        assert_eq!(redriven.done().map(|r| r.sequence.as_str()).collect::<Vec<_>>(), done);
+        assert_eq!(redriven.done().map(|r| number(&r.sequence)).collect::<Vec<_>>(), done);
     }
 }

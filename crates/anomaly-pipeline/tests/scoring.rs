@@ -126,7 +126,7 @@ impl Timer for Patient {
 /// What was queued: each position's score, `None` for a reject.
 fn queued(queue: &MemoryQueue) -> BTreeMap<u64, Option<f64>> {
     let mut all = BTreeMap::new();
-    let number = |sequence: &Sequence| sequence.as_str().parse().expect("a number");
+    let number = |sequence: &Sequence| sequence.text().parse().expect("a number");
     for chunk in queue.chunks() {
         let chunk: ChunkV1 = wire::read(&chunk.body).expect("its own message");
         for row in chunk.rows {

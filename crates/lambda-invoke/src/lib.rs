@@ -110,8 +110,8 @@ fn log_rejects(partition: &Partition<'_>) {
 
 fn log_reject(reject: &RejectV1) {
     let (reason, data_error) = (reject.reject.as_str(), reject.reject.data_error());
-    let (partition, sequence, bytes) = (reject.partition.as_str(), reject.sequence.as_str(), reject.bytes);
-    tracing::warn!(reason, data_error, partition, sequence, bytes, "record rejected");
+    let (partition, sequence, bytes) = (reject.partition.as_str(), &reject.sequence, reject.bytes);
+    tracing::warn!(reason, data_error, partition, %sequence, bytes, "record rejected");
 }
 
 /// One line a fault: an error if somebody must act, a warning if waiting may help.

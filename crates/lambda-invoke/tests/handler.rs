@@ -89,7 +89,7 @@ async fn records_at_fault_never_fail_the_batch() {
     let response = run(Some(SumScorer), &queue, BAD).await.expect("handled");
     check(&response, expect![[r#"{"batchItemFailures":[]}"#]]);
     let [chunk] = &chunks(&queue)[..] else { panic!("one chunk") };
-    let rejects: Vec<_> = chunk.rejects.iter().map(|r| (r.sequence.as_str(), r.reject.as_str())).collect();
+    let rejects: Vec<_> = chunk.rejects.iter().map(|r| (r.sequence.to_string(), r.reject.as_str())).collect();
     let ends: Vec<_> = rejects.iter().map(|(sequence, reason)| (&sequence[52..], *reason)).collect();
     assert_eq!(
         ends,

@@ -155,7 +155,7 @@ impl Tables {
 
     pub(crate) fn keep(&mut self, rejects: &[RejectV1]) {
         for reject in rejects {
-            let place = (reject.partition.to_string(), reject.sequence.as_str().to_owned(), reject.sub);
+            let place = (reject.partition.to_string(), reject.sequence.to_string(), reject.sub);
             self.rejects.insert(place, reject.clone());
         }
     }

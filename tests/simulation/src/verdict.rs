@@ -36,7 +36,7 @@ fn rejects(world: &World, problems: &mut Vec<String>) {
     let mut kept = world.tables.rejects.clone();
     let by = Versions::of(&world.scenario.config);
     for (position, truth) in world.truths() {
-        let place = (position.partition.to_string(), position.sequence.as_str().to_owned(), position.sub);
+        let place = (position.partition.to_string(), position.sequence.to_string(), position.sub);
         let found = kept.remove(&place);
         if let Some(reject) = &found
             && reject.by.as_ref() != Some(&by.by(&reject.reject))

@@ -260,9 +260,8 @@ impl World {
             Ok(ChunkV1 { partition, rows, rejects, .. }) => {
                 let rows = rows.into_iter().map(|row| (row.sequence, row.sub));
                 let places = rows.chain(rejects.into_iter().map(|reject| (reject.sequence, reject.sub)));
-                let place = |(sequence, sub): (Sequence, u32)| {
-                    (partition.to_string(), sequence.as_str().to_owned(), sub)
-                };
+                let place =
+                    |(sequence, sub): (Sequence, u32)| (partition.to_string(), sequence.to_string(), sub);
                 self.handed_on.extend(places.map(place));
             }
             Err(error) => self.problem(format!("a chunk that cannot be read: {error}")),
@@ -364,7 +363,7 @@ impl World {
 
     /// The number of the reading at a place of the source.
     fn number(&self, partition: &str, sequence: &Sequence, sub: u32) -> Option<usize> {
-        let put = self.places.get(&(partition.to_owned(), sequence.as_str().to_owned()))?;
+        let put = self.places.get(&(partition.to_owned(), sequence.to_string()))?;
         Some(number(*put, sub))
     }
 
@@ -428,7 +427,7 @@ impl World {
             }
         }
         for reject in &chunk.rejects {
-            let place = (reject.partition.to_string(), reject.sequence.as_str().to_owned(), reject.sub);
+            let place = (reject.partition.to_string(), reject.sequence.to_string(), reject.sub);
             if !self.tables.rejects.contains_key(&place) {
                 lost.push(format!("reject {}", reject.sequence));
             }

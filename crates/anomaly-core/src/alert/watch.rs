@@ -23,7 +23,7 @@ pub struct Watch {
     /// The findings since the alert fired, one bit each: calm.
     calm: u64,
     since: Option<Timestamp>,
-    open: Option<Open>,
+    open: Option<Box<Open>>,
     previous: Option<AlertId>,
     /// Which of the last readings were there, and the time of the last one; only where the rule minds missing ones.
     /// The state encodes them behind the rest, and only then.
@@ -72,12 +72,13 @@ pub(crate) struct Asked<'a> {
 impl Watch {
     /// Judges `number` and moves the alert along. At most one step a reading. `calibration` is that of the model
     /// whose score `number` is, where there is one.
+    #[inline]
     pub(crate) fn observe(
         &mut self,
         asked: Asked<'_>,
         number: Option<f64>,
         calibration: Option<&Calibration>,
-    ) -> (Finding, Option<Stepped>) {
+    ) -> (Finding, Option<Box<Stepped>>) {
         let rule = asked.rule;
         let finding = match number {
             None => Finding::Unjudged(Nothing::Absent),
@@ -101,10 +102,16 @@ impl Watch {
         (finding, stepped)
     }
 
+    #[inline]
     fn judge(&mut self, Asked { rule, at, .. }: Asked<'_>, number: f64) -> Finding {
-        if !shadow::is_wanted(rule) {
-            return self.memory.judge(rule, at, number);
+        if shadow::is_wanted(rule) {
+            return self.judge_beside(rule, at, number);
         }
+        self.memory.judge(rule, at, number)
+    }
+
+    #[inline(never)]
+    fn judge_beside(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Finding {
         let life = self.life.get_or_insert_default();
         let learned = shadow::judge(&mut self.memory, &mut life.shadow, rule, at, number);
         life.is_new_normal |= learned.is_new_normal && self.open.is_some();
@@ -145,12 +152,12 @@ impl Watch {
 
     /// The alert that is firing, if one is.
     pub fn open(&self) -> Option<&Open> {
-        self.open.as_ref()
+        self.open.as_deref()
     }
 
     /// Somebody has seen the alert `id`. Gives back the number of that step; `None` if it is not open.
     pub(crate) fn acknowledge(&mut self, id: &AlertId) -> Option<u32> {
-        let open = self.open.as_mut().filter(|open| open.id == *id)?;
+        let open = self.open.as_deref_mut().filter(|open| open.id == *id)?;
         open.step_number += 1;
         let number = open.step_number;
         self.life_mut().acknowledge();

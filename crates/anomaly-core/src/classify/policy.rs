@@ -1,9 +1,10 @@
 //! The rules, and what they need to know of the input.
 
 use super::judges;
+use super::watches::RuleName;
 use crate::calibration::Calibration;
-use crate::config::{Calendar, Config, Effect, EventTime, ModelKind, On, Rule, STREAMING};
-use crate::reading::SeriesId;
+use crate::config::{Calendar, Config, Effect, EventTime, ModelKind, On, Rule};
+use crate::reading::{Scored, SeriesId};
 use crate::rejects::Versions;
 use crate::seen::Order;
 use crate::time::Timestamp;
@@ -14,10 +15,9 @@ const NAME_CHARS_MAX: usize = 64;
 /// The rules, with what they need to know of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    rules: Vec<Rule>,
-    feature_names: Vec<String>,
+    rules: Rules,
     /// For the shares of rejected records, which are readings too.
-    of_rejects: (Rule, [String; 1]),
+    of_rejects: Rules,
     pub(super) event_time: Option<EventTime>,
     order: Order,
     /// Whether a feature may take the series' previous value, and has not by the time it comes here.
@@ -32,21 +32,22 @@ pub struct Policy {
     /// Whether any rule judges silence.
     pub(super) judges_silence: bool,
     /// The rules for scores by the streaming detector where it stands in for an endpoint.
-    fallback: Option<Vec<Rule>>,
+    fallback: Option<Rules>,
     calendars: Vec<Calendar>,
 }
 
 impl Policy {
     /// The rules of `config` over features of these names, in the order of the readings'.
     pub fn new(config: &Config, feature_names: &[String]) -> Self {
-        let names = feature_names.iter().map(|n| n.chars().take(NAME_CHARS_MAX).collect()).collect();
-        let event_time = config.input.event_time.clone();
-        let of_rejects = (config.rejects.rule(), ["rejected".to_owned()]);
+        let shortened = |name: &String| name.chars().take(NAME_CHARS_MAX).collect();
+        let names: Vec<String> = feature_names.iter().map(shortened).collect();
+        let of_fallback =
+            |_| Rules::new(config.rules.iter().map(Rule::for_fallback).collect(), names.clone());
         Policy {
-            rules: config.rules.clone(),
-            feature_names: names,
-            of_rejects,
-            event_time,
+            fallback: config.model.fallback.map(of_fallback),
+            rules: Rules::new(config.rules.clone(), names),
+            of_rejects: Rules::new(vec![config.rejects.rule()], vec!["rejected".to_owned()]),
+            event_time: config.input.event_time.clone(),
             order: config.source.order(),
             keeps_last: config.input.fills_with_previous() && config.model.kind != ModelKind::Endpoint,
             calibration: config.model.calibration.clone(),
@@ -54,7 +55,6 @@ impl Policy {
             versions: Versions::of(config),
             streaming: config.model.is_streaming(),
             judges_silence: config.judges_silence(),
-            fallback: config.model.fallback.map(|_| config.rules.iter().map(Rule::for_fallback).collect()),
             calendars: config.calendars.clone(),
         }
     }
@@ -72,13 +72,12 @@ impl Policy {
     }
 
     /// The calendars that are for a reading of `series` at `at`.
+    #[inline]
     pub(super) fn calendars(&self, series: &SeriesId, at: Timestamp) -> Vec<&Calendar> {
+        if self.calendars.is_empty() {
+            return Vec::new();
+        }
         self.calendars.iter().filter(|calendar| calendar.covers(series, at)).collect()
-    }
-
-    /// Whether scores by `model` are those of a detector that stands in for an endpoint.
-    pub(super) fn is_fallback(&self, model: &str) -> bool {
-        self.fallback.is_some() && model == STREAMING
     }
 
     /// By what readings are rejected that do not come in time.
@@ -96,6 +95,11 @@ impl Policy {
     /// first ([`window`](crate::window)).
     pub fn of_filled(self) -> Self {
         Policy { keeps_last: false, ..self }
+    }
+
+    /// Whether anything is known of the scores by `model`.
+    pub(super) fn is_calibrated(&self, model: &str) -> bool {
+        self.calibration.iter().chain(&self.own).any(|calibration| calibration.is_of(model))
     }
 
     /// What is known of the scores by `model`, for `rule` to judge them by.
@@ -116,20 +120,20 @@ impl Policy {
     }
 
     /// The rules, in the order of the findings.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.iter().map(|ready| &ready.rule)
     }
 
     /// What each rule of `series` is called and what it judges, by name, in the order of the findings.
     pub fn names(&self, series: &SeriesId) -> impl Iterator<Item = (&Rule, &str)> {
-        let (rules, names) = self.of(series);
-        rules.iter().map(move |rule| (rule, judges(names, rule)))
+        let rules = self.of(series);
+        rules.iter().map(|ready| (&ready.rule, judges(&rules.features, &ready.rule)))
     }
 
     /// The rules that judge a feature which is not there, by name.
     pub fn unknown_features(&self) -> Vec<&str> {
-        let known = |name: &str| self.feature_names.iter().any(|n| n == name);
-        let names = self.rules.iter().filter_map(|rule| match &rule.on {
+        let known = |name: &str| self.rules.features.iter().any(|feature| feature == name);
+        let names = self.rules().filter_map(|rule| match &rule.on {
             On::Feature(name) if !known(name) => Some(name.as_str()),
             _ => None,
         });
@@ -137,18 +141,90 @@ impl Policy {
     }
 
     /// The rules of `series`, and the names of its features.
-    pub(super) fn of(&self, series: &SeriesId) -> (&[Rule], &[String]) {
-        match series.is_of_rejects() {
-            true => (std::slice::from_ref(&self.of_rejects.0), &self.of_rejects.1),
-            false => (&self.rules, &self.feature_names),
+    pub(super) fn of(&self, series: &SeriesId) -> &Rules {
+        if series.is_of_rejects() { &self.of_rejects } else { &self.rules }
+    }
+
+    /// The rules for scores by a detector that stands in for an endpoint, where one may.
+    pub(super) fn of_fallback(&self) -> Option<&Rules> {
+        self.fallback.as_ref()
+    }
+}
+
+/// Rules, and the names of the features they judge.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rules {
+    /// In the order of the findings.
+    ready: Vec<Ready>,
+    pub(super) features: Vec<String>,
+}
+
+/// A rule, and what need not be looked up with each reading.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ready {
+    pub(super) rule: Rule,
+    pub(super) name: RuleName,
+    pub(super) judges: Judges,
+}
+
+/// What a rule judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judges {
+    Score,
+    /// The feature at this index.
+    Feature(usize),
+    /// A feature that is not there.
+    Unknown,
+    Silence,
+}
+
+impl Rules {
+    fn new(rules: Vec<Rule>, features: Vec<String>) -> Self {
+        let ready = |rule: Rule| {
+            let (name, judges) = (RuleName::new(&rule.name), Judges::of(&rule, &features));
+            Ready { rule, name, judges }
+        };
+        Rules { ready: rules.into_iter().map(ready).collect(), features }
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Ready> {
+        self.ready.iter()
+    }
+
+    /// The names of the rules that judge scores.
+    pub(super) fn on_score(&self) -> impl Iterator<Item = &RuleName> {
+        self.ready.iter().filter(|ready| ready.judges == Judges::Score).map(|ready| &ready.name)
+    }
+}
+
+impl Judges {
+    fn of(rule: &Rule, features: &[String]) -> Self {
+        match &rule.on {
+            _ if rule.no_data().is_some() => Judges::Silence,
+            On::Score => Judges::Score,
+            On::Value => Judges::Feature(0),
+            On::Feature(name) => {
+                features.iter().position(|n| n == name).map_or(Judges::Unknown, Judges::Feature)
+            }
         }
     }
 
-    /// The same, where `model` gave the score.
-    pub(super) fn of_scores_by(&self, model: &str, series: &SeriesId) -> (&[Rule], &[String]) {
-        match &self.fallback {
-            Some(rules) if self.is_fallback(model) && !series.is_of_rejects() => (rules, &self.feature_names),
-            _ => self.of(series),
+    /// The number to be judged of a reading.
+    pub(super) fn number(self, scored: &Scored) -> Option<f64> {
+        let Scored { reading, score } = scored;
+        match self {
+            Judges::Score => *score,
+            Judges::Feature(index) => reading.features.get(index).copied().filter(|_| reading.has(index)),
+            Judges::Unknown | Judges::Silence => None,
+        }
+    }
+
+    /// Whether that number is made of the feature at `index`.
+    pub(super) fn rests_on(self, index: usize) -> bool {
+        match self {
+            Judges::Score => true,
+            Judges::Feature(judged) => judged == index,
+            Judges::Unknown | Judges::Silence => false,
         }
     }
 }

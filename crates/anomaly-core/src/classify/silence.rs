@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::Ready;
 use super::{FEATURES_KEPT, Found, Policy, SeriesState, judges};
 use crate::alert::{Asked, Feature, Standing, Step, Stepped, Transition};
 use crate::config::{NoData, Rule};
@@ -75,10 +76,12 @@ impl Policy {
     }
 
     /// The rules that judge the silence of `series`.
-    fn on_silence(&self, series: &SeriesId) -> impl Iterator<Item = (&Rule, &NoData)> {
-        let rules = if self.judges_silence { self.of(series).0 } else { &[] };
+    fn on_silence(&self, series: &SeriesId) -> impl Iterator<Item = (&Ready, &NoData)> {
+        let rules = self.judges_silence.then(|| self.of(series));
         let is_for = series.as_str().to_owned();
-        rules.iter().filter(move |rule| rule.is_for(&is_for)).filter_map(|rule| Some((rule, rule.no_data()?)))
+        let rules = rules.into_iter().flat_map(|rules| rules.iter());
+        let of_series = rules.filter(move |ready| ready.rule.is_for(&is_for));
+        of_series.filter_map(|ready| Some((ready, ready.rule.no_data()?)))
     }
 }
 
@@ -91,9 +94,11 @@ pub fn hear(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Vec<
 /// What `reading` says by its arrival; nothing where no rule asks for it, beside a state, and of one that arrived
 /// before the one that was heard last.
 pub(super) fn listen(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Option<Hearing> {
-    if !policy.judges_silence || state.deaf {
-        return None;
-    }
+    if policy.judges_silence && !state.deaf { listen_for(policy, state, reading) } else { None }
+}
+
+#[cold]
+fn listen_for(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Option<Hearing> {
     let (series, at) = (&reading.series, reading.position.arrived);
     if policy.on_silence(series).next().is_none() {
         state.heard = None;
@@ -105,12 +110,12 @@ pub(super) fn listen(policy: &Policy, state: &mut SeriesState, reading: &Reading
     }
     let mut transitions = fire(policy, state, series, at);
     let heard = Heard::of(reading);
-    for (rule, no_data) in policy.on_silence(series) {
-        let watch = state.watch(&rule.name);
+    for (Ready { rule, name, .. }, no_data) in policy.on_silence(series) {
+        let watch = state.watches.of(name, 0);
         let Some((since, fired_at)) = watch.open().map(|open| (open.since, open.fired_at)) else { continue };
         let margin = no_data.margin(since, at);
         if let Some(stepped) = watch.be_heard(rule, at.max(fired_at), margin) {
-            transitions.push(transition(policy, series, rule, stepped, at.max(fired_at), &heard));
+            transitions.push(transition(policy, series, rule, *stepped, at.max(fired_at), &heard));
         }
     }
     state.heard = Some(Box::new(heard));
@@ -133,8 +138,8 @@ pub fn fall_silent(
 fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Timestamp) -> Vec<Transition> {
     let Some(heard) = state.heard.take() else { return Vec::new() };
     let mut transitions = Vec::new();
-    for (rule, no_data) in policy.on_silence(series) {
-        let watch = state.watch(&rule.name);
+    for (Ready { rule, name, .. }, no_data) in policy.on_silence(series) {
+        let watch = state.watches.of(name, 0);
         if let (None, Silence::For { since, .. }) =
             (watch.open(), Silence::at(heard.at, no_data.after, until))
         {
@@ -142,7 +147,7 @@ fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Time
             // No calendar holds it: nothing would tell of it when the calendar's time is over.
             let asked = Asked { rule, series, at: since, calendar: None };
             let stepped = watch.fall_silent(asked, heard.at, margin);
-            transitions.push(transition(policy, series, rule, stepped, since, &heard));
+            transitions.push(transition(policy, series, rule, *stepped, since, &heard));
         }
     }
     state.heard = Some(heard);
@@ -153,11 +158,8 @@ fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Time
 /// all has been said.
 pub fn silent_from(policy: &Policy, state: &SeriesState, series: &SeriesId) -> Option<Timestamp> {
     let heard = state.heard.as_ref()?;
-    let is_open = |rule: &Rule| {
-        let watch = state.watches.iter().find(|(name, _)| *name == rule.name);
-        watch.is_some_and(|(_, watch)| watch.open().is_some())
-    };
-    let unsaid = policy.on_silence(series).filter(|(rule, _)| !is_open(rule));
+    let is_open = |rule: &Rule| state.watches.get(&rule.name).is_some_and(|watch| watch.open().is_some());
+    let unsaid = policy.on_silence(series).filter(|(ready, _)| !is_open(&ready.rule));
     unsaid.map(|(_, no_data)| deadline(heard.at, no_data.after)).min()
 }
 
@@ -196,11 +198,7 @@ impl Hearing {
         };
         let ended = |t: &&Transition| t.rule == rule.name && t.step == Step::Resolved;
         let idle = Standing::Idle { hold: rule.hold };
-        let standing = self
-            .transitions
-            .iter()
-            .find(ended)
-            .map_or(idle, |ended| Standing::Took { step: ended.step, held: ended.held.clone() });
+        let standing = self.transitions.iter().find(ended).map_or(idle, Transition::standing);
         let number = finding.margin().map(|margin| margin.judged);
         Found { number, finding, standing, filled: Vec::new(), fallback: false }
     }
@@ -216,7 +214,7 @@ impl Found {
     pub fn of_silence(fired: &Transition) -> Self {
         let finding = Finding::Anomalous(fired.margin, fired.severity);
         let number = Some(fired.margin.judged);
-        let standing = Standing::Took { step: fired.step, held: fired.held.clone() };
+        let standing = fired.standing();
         Found { number, finding, standing, filled: Vec::new(), fallback: false }
     }
 }
@@ -229,7 +227,7 @@ fn transition(
     at: Timestamp,
     heard: &Heard,
 ) -> Transition {
-    let (_, names) = policy.of(series);
+    let names = &policy.of(series).features;
     Transition {
         alert: alert.id,
         number: alert.step_number,

@@ -1,19 +1,21 @@
 //! What is remembered of a series.
 
 mod bytes;
-
-use std::collections::VecDeque;
+mod recent;
 
 use serde::{Deserialize, Serialize};
 
 pub use bytes::StateError;
+use recent::Recent;
 
+use super::policy::Rules;
 use super::silence::Heard;
+use super::watches::{RuleName, Watches};
 use crate::alert::{Feature, Step, Transition, Watch};
-use crate::config::{EventTime, Rule};
+use crate::config::EventTime;
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
-use crate::models::Models;
+use crate::models::{Model, Models};
 use crate::position::Position;
 use crate::reading::{Reading, Scored, SeriesId};
 use crate::seen::Seen;
@@ -31,10 +33,8 @@ pub const LATE_GAP_MS_MAX: i64 = 60 * 60 * 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeriesState {
     pub(super) seen: Seen,
-    /// By the rule's name, so that adding a rule does not disturb the others.
-    pub(super) watches: Vec<(String, Watch)>,
-    /// The last readings, oldest first, [`FEATURES_KEPT`] values at most of each.
-    recent: VecDeque<Vec<f32>>,
+    pub(super) watches: Watches,
+    recent: Recent,
     /// The readings that wait for others, and the series' clock. Encoded behind the rest, and only if there is
     /// one: who does not sort by event time pays nothing for it.
     #[serde(skip)]
@@ -108,9 +108,9 @@ impl SeriesState {
         late.deaf = true;
         late.models = self.models.clone();
         late.detector = self.detector.clone();
-        late.watches.retain(|(name, _)| self.watches.iter().any(|(other, _)| other == name));
-        for (name, watch) in &self.watches {
-            late.watch(name).learn_from(watch);
+        late.watches.retain_of(&self.watches);
+        for (place, (name, watch)) in self.watches.iter().enumerate() {
+            late.watches.of(name, place).learn_from(watch);
         }
         late
     }
@@ -138,8 +138,7 @@ impl SeriesState {
     /// Somebody, `by` name, has seen the alert of which `last` is the last step known, at `at`: people are not
     /// reminded of it any more, unless it gets worse. Gives back that step; `None` if the alert is not open.
     pub fn acknowledge(&mut self, last: &Transition, by: &str, at: Timestamp) -> Option<Transition> {
-        let (_, watch) = self.watches.iter_mut().find(|(rule, _)| *rule == last.rule)?;
-        let number = watch.acknowledge(&last.alert)?;
+        let number = self.watches.get_mut(&last.rule)?.acknowledge(&last.alert)?;
         let (step, by, held) = (Step::Acknowledged, Some(by.to_owned()), None);
         Some(Transition { number, step, at, by, held, ..last.clone() })
     }
@@ -156,40 +155,24 @@ impl SeriesState {
     }
 
     /// A score by `model` is to be judged: the rules on scores know what they learned of it, and of no other.
-    pub(super) fn turn_to(&mut self, model: &str, rules: &[Rule]) {
+    pub(super) fn turn_to(&mut self, model: &Model, rules: &Rules) {
         if self.models.is_at(model) {
             return;
         }
         let mut models = std::mem::take(&mut self.models);
         models.turn_to(model, |known| {
-            let on_score = rules.iter().filter(|rule| rule.is_on_score());
-            let swap = |rule: &Rule| {
-                let memory =
-                    known.iter().find(|(name, _)| *name == rule.name).map(|(_, memory)| memory.clone());
-                (rule.name.clone(), self.watch(&rule.name).swap_memory(memory.unwrap_or_default()))
+            let swap = |name: &RuleName| {
+                let memory = known.iter().find(|(known, _)| known == name.as_str());
+                let memory = memory.map(|(_, memory)| memory.clone()).unwrap_or_default();
+                (name.as_str().to_owned(), self.watches.of(name, 0).swap_memory(memory))
             };
-            on_score.map(swap).collect()
+            rules.on_score().map(swap).collect()
         });
         self.models = models;
     }
 
-    pub(super) fn watch(&mut self, rule: &str) -> &mut Watch {
-        let index = self.watches.iter().position(|(name, _)| name == rule).unwrap_or_else(|| {
-            self.watches.push((rule.to_owned(), Watch::default()));
-            self.watches.len() - 1
-        });
-        &mut self.watches[index].1
-    }
-
     pub(super) fn remember(&mut self, features: &[f64]) {
-        // The oldest row's place is used again.
-        let is_full = self.recent.len() == RECENT_KEPT;
-        let mut row = if is_full { self.recent.pop_front().unwrap_or_default() } else { Vec::new() };
-        row.clear();
-        // An infinite f32 would be `null` in JSON and make the message unreadable.
-        let single = |value: &f64| (*value as f32).clamp(f32::MIN, f32::MAX);
-        row.extend(features.iter().take(FEATURES_KEPT).map(single));
-        self.recent.push_back(row);
+        self.recent.push(features);
     }
 
     pub(super) fn features(&self, names: &[String], values: &[f64]) -> Vec<Feature> {
@@ -197,7 +180,7 @@ impl SeriesState {
         let feature = |(index, (name, value)): (usize, (&String, &f64))| Feature {
             name: name.clone(),
             value: *value,
-            recent: self.recent.iter().filter_map(|row| row.get(index).copied()).collect(),
+            recent: self.recent.of(index),
         };
         named.enumerate().map(feature).collect()
     }

@@ -3,7 +3,7 @@ use crate::alert::Step;
 use crate::calibration::Calibration;
 use crate::config::{Calendar, Config, Method, Severity, Span};
 use crate::position::{Position, Sequence};
-use crate::reading::{Filling, Gap, SeriesId};
+use crate::reading::{Filled, Filling, Gap, Reading, SeriesId};
 use crate::time::Timestamp;
 
 pub(super) fn policy() -> Policy {

@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 /// M of the last N readings; written `"3 of 5"`. 1 ≤ M ≤ N ≤ 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MOfN {
-    m: u32,
-    n: u32,
+    m: u8,
+    n: u8,
 }
 
 impl MOfN {
     /// `None` unless 1 ≤ `m` ≤ `n` ≤ 64.
     pub fn new(m: u32, n: u32) -> Option<Self> {
-        (1 <= m && m <= n && n <= 64).then_some(MOfN { m, n })
+        (1 <= m && m <= n && n <= 64).then_some(MOfN { m: m as u8, n: n as u8 })
     }
 
     /// How many it takes.
     pub fn m(self) -> u32 {
-        self.m
+        u32::from(self.m)
     }
 
     /// Of how many.
     pub fn n(self) -> u32 {
-        self.n
+        u32::from(self.n)
     }
 
     /// Pushes `hit` onto `last`, a history of one bit per reading, newest lowest, and says whether the
@@ -32,7 +32,8 @@ impl MOfN {
     pub fn push(self, last: &mut u64, hit: bool) -> bool {
         let window = u64::MAX >> (64 - self.n);
         *last = ((*last << 1) | u64::from(hit)) & window;
-        last.count_ones() >= self.m
+        // Mostly there is none, and that is told without counting.
+        *last != 0 && last.count_ones() >= self.m()
     }
 }
 

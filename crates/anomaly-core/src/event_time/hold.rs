@@ -147,7 +147,7 @@ impl Held {
             + 8 * self.features.len()
             + 7 * self.filled.len()
             + partition.len()
-            + sequence.as_str().len()
+            + sequence.length()
             + self.model.len()
     }
 }
@@ -314,7 +314,7 @@ mod tests {
             out.extend(hold.flush(&series(), at(i64::from(i32::MAX) * 1000)));
             prop_assert!(hold.is_empty());
             prop_assert!(out.windows(2).all(|w| w[0].scored.reading.at <= w[1].scored.reading.at));
-            let sequence = |r: &Released| r.scored.reading.position.sequence.as_str().parse::<u64>();
+            let sequence = |r: &Released| r.scored.reading.position.sequence.text().parse::<u64>();
             let mut numbers: Vec<u64> = out.iter().map(|r| sequence(r).expect("a number")).collect();
             numbers.extend(dropped);
             numbers.sort_unstable();

@@ -356,7 +356,7 @@ impl<'r> Run<'r> {
         let mut transitions = Vec::new();
         for Ready { position, outcome } in ready {
             // The number of the row, from which the sequence was made.
-            let number = position.sequence.as_str().parse().unwrap_or_default();
+            let number = position.sequence.text().parse().unwrap_or_default();
             let verdict = outcome.as_ref().map(Verdict::of).unwrap_or_default();
             if let Some(waiting) = self.waiting.get_mut(position.partition.as_str()) {
                 waiting.settle(number, verdict);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge};
+use anomaly_core::classify::{self, Judgement, Policy, SeriesState};
 use anomaly_core::config::STREAMING;
 use anomaly_core::reading::{Scored, SeriesId};
 use anomaly_detect::{Detector, Streaming};
@@ -16,6 +16,8 @@ use crate::fault::Fault;
 pub(super) struct Judge<'p> {
     pub(super) policy: &'p Policy,
     detector: Option<Streaming>,
+    /// Of the reading judged last.
+    judgement: Judgement,
 }
 
 impl<'p> Judge<'p> {
@@ -31,19 +33,26 @@ impl<'p> Judge<'p> {
                 Fault::permanent(format!("read what the detector knows of {series}"), error.to_string())
             })?),
         };
-        Ok(Judge { policy, detector })
+        Ok(Judge { policy, detector, judgement: Judgement::default() })
     }
 
-    /// Judges a reading as it comes.
-    pub(super) fn classify(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> Judgement {
-        let scored = self.scored(state, row, model);
-        classify(self.policy, state, &scored, model)
+    /// Judges a reading, scored by `rules`' model, as it comes.
+    pub(super) fn classify(
+        &mut self,
+        rules: &classify::Judge<'_>,
+        state: &mut SeriesState,
+        row: &Scored,
+    ) -> &mut Judgement {
+        let scored = self.scored(state, row, rules.model());
+        rules.classify(state, &scored, &mut self.judgement);
+        &mut self.judgement
     }
 
     /// Judges a reading that was released.
-    pub(super) fn judge(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> Judgement {
+    pub(super) fn judge(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> &mut Judgement {
         let scored = self.scored(state, row, model);
-        judge(self.policy, state, &scored, model)
+        classify::Judge::new(self.policy, model).judge(state, &scored, &mut self.judgement);
+        &mut self.judgement
     }
 
     /// Leaves what the detector knows now in `state`; nothing, if it has no part any more.

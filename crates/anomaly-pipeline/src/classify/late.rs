@@ -83,7 +83,7 @@ pub(super) async fn judge_late<S: States, R: Rejects, J: Journal>(
     let positions = rows.iter().map(|row| &row.reading.position);
     late.seen_mut().write(order, positions, recall.noted_in());
     let mut judge = Judge::of(policy, series, &late)?;
-    let mut judged = judge_all(&mut judge, &mut late, series, &rows, work.model);
+    let mut judged = judge_all(&mut judge, &mut late, series, &rows, work.rules);
     // Nothing comes that they could wait for.
     let released = late.end_hold(series);
     super::order::release(&mut judge, &mut late, released, &mut judged);

@@ -26,7 +26,7 @@ pub enum Standing {
         /// The step.
         step: Step,
         /// Why nobody is told, if nobody is.
-        held: Option<Held>,
+        held: Option<Box<Held>>,
     },
     /// One that fired before goes on: of the last readings too few are calm.
     Firing {
@@ -76,20 +76,24 @@ impl Watch {
     /// How things stand after a reading, on which `stepped` came of it.
     pub(crate) fn standing(&self, rule: &Rule, stepped: Option<&Stepped>) -> Standing {
         if let Some(Stepped { step, held, .. }) = stepped {
-            return Standing::Took { step: *step, held: held.clone() };
+            return Standing::Took { step: *step, held: held.clone().map(Box::new) };
         }
-        let last = u64::MAX >> (64 - rule.hold.n());
-        let (calm, anomalous) = (self.calm.count_ones(), (self.strange & last).count_ones());
+        let strange = self.strange & (u64::MAX >> (64 - rule.hold.n()));
+        match &self.open {
+            Some(_) => self.firing(rule),
+            None if strange == 0 => Standing::Idle { hold: rule.hold },
+            None => Standing::Pending { anomalous: strange.count_ones(), hold: rule.hold },
+        }
+    }
+
+    #[inline(never)]
+    fn firing(&self, rule: &Rule) -> Standing {
         let flaps = self.life.as_ref().is_some_and(|life| life.is_flapping());
-        match (&self.open, anomalous) {
-            (Some(_), _) => Standing::Firing {
-                calm,
-                hold: rule.clear.hold,
-                flapping: rule.flapping.filter(|_| flaps).map(|flapping| flapping.within),
-                acknowledged: self.is_acknowledged(),
-            },
-            (None, 0) => Standing::Idle { hold: rule.hold },
-            (None, anomalous) => Standing::Pending { anomalous, hold: rule.hold },
+        Standing::Firing {
+            calm: self.calm.count_ones(),
+            hold: rule.clear.hold,
+            flapping: rule.flapping.filter(|_| flaps).map(|flapping| flapping.within),
+            acknowledged: self.is_acknowledged(),
         }
     }
 }

@@ -9,12 +9,13 @@ use crate::rule::{self, Basis, Margin};
 use crate::time::Timestamp;
 
 impl Watch {
+    #[cold]
     pub(super) fn strange(
         &mut self,
         asked: Asked<'_>,
         margin: Margin,
         severity: Severity,
-    ) -> Option<Stepped> {
+    ) -> Option<Box<Stepped>> {
         let Asked { rule, at, .. } = asked;
         let worst = Worst { severity, peak: margin, peak_at: at };
         self.since.get_or_insert(at);
@@ -30,7 +31,8 @@ impl Watch {
         None
     }
 
-    pub(super) fn normal(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+    #[inline]
+    pub(super) fn normal(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Box<Stepped>> {
         let enough = self.push(asked, Some(false));
         if self.open.is_none() {
             return self.without_a_reading(asked, enough);
@@ -39,7 +41,8 @@ impl Watch {
     }
 
     /// There is no number. Nothing comes of it unless the rule says what that counts.
-    pub(super) fn missing(&mut self, asked: Asked<'_>) -> Option<Stepped> {
+    #[cold]
+    pub(super) fn missing(&mut self, asked: Asked<'_>) -> Option<Box<Stepped>> {
         let missing = asked.rule.missing;
         if missing == Missing::Skip {
             return None;
@@ -58,7 +61,7 @@ impl Watch {
 
     /// Fires on a reading that is not anomalous itself, because of those that are missing; else forgets when an
     /// episode began of which nothing is left.
-    fn without_a_reading(&mut self, asked: Asked<'_>, enough: bool) -> Option<Stepped> {
+    fn without_a_reading(&mut self, asked: Asked<'_>, enough: bool) -> Option<Box<Stepped>> {
         if enough {
             self.since.get_or_insert(asked.at);
             let peak = self.of_missing(asked);
@@ -70,6 +73,7 @@ impl Watch {
     }
 
     /// How many of the last readings are anomalous or missing, against how many it takes.
+    #[cold]
     fn of_missing(&self, Asked { rule, .. }: Asked<'_>) -> Margin {
         let last = u64::MAX >> (64 - rule.hold.n());
         let missing = (!self.there & last).count_ones();
@@ -79,10 +83,16 @@ impl Watch {
     }
 
     /// Remembers a reading, and those that should have come before it, and says whether the rule's `for` is met.
-    fn push(&mut self, Asked { rule, at, .. }: Asked<'_>, strange: Option<bool>) -> bool {
-        if rule.missing == Missing::Skip {
-            return rule.hold.push(&mut self.strange, strange == Some(true));
+    #[inline]
+    fn push(&mut self, asked: Asked<'_>, strange: Option<bool>) -> bool {
+        match asked.rule.missing {
+            Missing::Skip => asked.rule.hold.push(&mut self.strange, strange == Some(true)),
+            _ => self.push_among_missing(asked, strange),
         }
+    }
+
+    #[inline(never)]
+    fn push_among_missing(&mut self, Asked { rule, at, .. }: Asked<'_>, strange: Option<bool>) -> bool {
         let before = self.last.replace(self.last.map_or(at, |before| before.max(at)));
         // A series that begins was calm before: a start is no alert.
         let there = if before.is_none() { u64::MAX } else { self.there };
@@ -96,7 +106,8 @@ impl Watch {
         last.evaluate(rule.hold, rule.missing) == Verdict::Alarm
     }
 
-    fn fire(&mut self, asked: Asked<'_>, worst: Worst) -> Stepped {
+    #[cold]
+    fn fire(&mut self, asked: Asked<'_>, worst: Worst) -> Box<Stepped> {
         let Asked { rule, series, at, calendar } = asked;
         let margin = worst.peak;
         let previous = self.previous.take();
@@ -110,13 +121,13 @@ impl Watch {
         life.tell(rule, &alert, at, held.as_ref());
         self.calm = 0;
         self.previous = Some(alert.id.clone());
-        self.open = Some(alert.clone());
+        self.open = Some(Box::new(alert.clone()));
         let step = if flapping.is_some() { Step::Flapping } else { Step::Fired };
-        Stepped { step, alert, margin, held, flapping, is_new_normal: false }
+        Box::new(Stepped { step, alert, margin, held, flapping, is_new_normal: false })
     }
 
     /// Fires at the deadline, which `asked` names, because nothing came since the time `heard`.
-    pub(crate) fn fall_silent(&mut self, asked: Asked<'_>, heard: Timestamp, margin: Margin) -> Stepped {
+    pub(crate) fn fall_silent(&mut self, asked: Asked<'_>, heard: Timestamp, margin: Margin) -> Box<Stepped> {
         self.since = Some(heard);
         let severity = rule::severity(&asked.rule.severity, &margin);
         let stepped = self.fire(asked, Worst { severity, peak: margin, peak_at: asked.at });
@@ -125,19 +136,20 @@ impl Watch {
     }
 
     /// Is over at `at`, because something came; `margin` is of the whole silence.
-    pub(crate) fn be_heard(&mut self, rule: &Rule, at: Timestamp, margin: Margin) -> Option<Stepped> {
-        let mut alert = self.open.take()?;
+    pub(crate) fn be_heard(&mut self, rule: &Rule, at: Timestamp, margin: Margin) -> Option<Box<Stepped>> {
+        let mut alert = *self.open.take()?;
         alert.step_number += 1;
         alert.severity = alert.severity.max(rule::severity(&rule.severity, &margin));
         (alert.peak, alert.peak_at) = (margin, at);
         self.since = None;
         let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
         self.tidy();
-        Some(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal })
+        Some(Box::new(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal }))
     }
 
     /// A reading is anomalous while the alert is open.
-    fn worsen(&mut self, asked: Asked<'_>, worst: Worst) -> Option<Stepped> {
+    #[cold]
+    fn worsen(&mut self, asked: Asked<'_>, worst: Worst) -> Option<Box<Stepped>> {
         let open = self.open.as_mut()?;
         let before = open.severity;
         open.grow(worst);
@@ -152,24 +164,27 @@ impl Watch {
     }
 
     /// Tells people of the open alert again, if it is time.
-    fn remind(&mut self, asked: Asked<'_>, margin: Margin) -> Option<Stepped> {
+    #[cold]
+    fn remind(&mut self, asked: Asked<'_>, margin: Margin) -> Option<Box<Stepped>> {
         let (open, life) = (self.open.as_ref()?, self.life.as_ref()?);
         let is_time = life.is_to_repeat(asked.rule, open, asked.at, asked.calendar);
         if is_time { self.tell_again(asked, Step::Repeated, margin) } else { None }
     }
 
-    fn tell_again(&mut self, asked: Asked<'_>, step: Step, margin: Margin) -> Option<Stepped> {
+    #[cold]
+    fn tell_again(&mut self, asked: Asked<'_>, step: Step, margin: Margin) -> Option<Box<Stepped>> {
         let Asked { rule, at, calendar, .. } = asked;
         let alert = self.open.as_mut()?;
         alert.step_number += 1;
-        let alert = alert.clone();
+        let alert = Open::clone(alert);
         let life = self.life_mut();
         let held = life.holds(rule, &alert, at, calendar);
         life.tell(rule, &alert, at, held.as_ref());
-        Some(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false })
+        Some(Box::new(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false }))
     }
 
-    fn calm(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Stepped> {
+    #[cold]
+    fn calm(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Box<Stepped>> {
         let Asked { rule, at, .. } = asked;
         let enough = rule.clear.hold.push(&mut self.calm, calm);
         if let Some(life) = self.life.as_deref_mut().filter(|_| !calm) {
@@ -178,11 +193,11 @@ impl Watch {
         if !enough || self.life.as_ref().is_some_and(|life| life.flaps_on(rule, at)) {
             return self.remind(asked, margin);
         }
-        let mut alert = self.open.take()?;
+        let mut alert = *self.open.take()?;
         alert.step_number += 1;
         (self.strange, self.since) = (0, None);
         let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
-        Some(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal })
+        Some(Box::new(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal }))
     }
 }
 

@@ -25,8 +25,8 @@ fn run(rule: &Rule, numbers: &[f64]) -> (String, Vec<Stepped>) {
         let at = Timestamp::from_ms(i * 1000).expect("in range");
         let (finding, stepped) =
             watch.observe(Asked { rule, series: &series, at, calendar: None }, Some(*number), None);
-        steps.extend(stepped.clone());
-        letter(&finding, stepped.as_ref())
+        steps.extend(stepped.as_deref().cloned());
+        letter(&finding, stepped.as_deref())
     });
     (story.collect(), steps)
 }
@@ -99,7 +99,7 @@ fn in_calendar(text: &str, hours: std::ops::Range<i64>) -> String {
         let calendar = hours.contains(&i).then_some("nights");
         let asked = Asked { rule: &rule, series: &series, at, calendar };
         let (finding, stepped) = watch.observe(asked, Some(number), None);
-        letter(&finding, stepped.as_ref())
+        letter(&finding, stepped.as_deref())
     });
     story.collect()
 }
@@ -122,7 +122,7 @@ fn who_has_seen_it_is_not_reminded_unless_it_gets_worse() {
         let at = Timestamp::from_ms(i * 1000).expect("in range");
         let asked = Asked { rule: &rule, series: &series, at, calendar: None };
         let (finding, stepped) = watch.observe(asked, Some(number), None);
-        letter(&finding, stepped.as_ref())
+        letter(&finding, stepped.as_deref())
     };
     let first: String = (0..3).map(|i| say(&mut watch, i, 11.0)).collect();
     let id = watch.open().expect("one").id.clone();

@@ -153,7 +153,7 @@ impl SeriesState {
 
     fn set_extras(&mut self, extras: Vec<Extra>) -> Option<()> {
         let fits = extras.len() == self.watches.len();
-        self.watches.iter_mut().zip(extras).for_each(|((_, watch), extra)| watch.set_extra(extra));
+        self.watches.iter_mut().zip(extras).for_each(|(watch, extra)| watch.set_extra(extra));
         fits.then_some(())
     }
 
@@ -168,7 +168,7 @@ impl SeriesState {
 
     fn set_lives(&mut self, lives: Vec<Option<Box<Life>>>) -> Option<()> {
         let fits = lives.len() == self.watches.len();
-        self.watches.iter_mut().zip(lives).for_each(|((_, watch), life)| watch.set_life(life));
+        self.watches.iter_mut().zip(lives).for_each(|(watch, life)| watch.set_life(life));
         fits.then_some(())
     }
 }

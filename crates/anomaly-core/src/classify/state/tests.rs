@@ -4,7 +4,7 @@ use super::bytes::{HOLD_VERSION, PLAIN_VERSION};
 use super::*;
 use crate::classify::tests::{policy, scored};
 use crate::classify::{Policy, classify};
-use crate::config::{Config, On, Untimely};
+use crate::config::{Config, On, Rule, Untimely};
 use crate::event_time::Placement;
 use crate::seen::{NotedIn, Order};
 

@@ -1,0 +1,217 @@
+//! Judging, reading by reading.
+
+use super::policy::{Judges, Ready, Rules};
+use super::silence::{self, Hearing};
+use super::state::FEATURES_KEPT;
+use super::{Found, Judgement, Policy, SeriesState, judges};
+use crate::alert::{Asked, FilledIn, Standing, Stepped, Transition};
+use crate::config::{Calendar, Effect, Rule, STREAMING};
+use crate::models::Model;
+use crate::reading::{Filled, Reading, Scored};
+use crate::rule::Nothing;
+
+/// The rules, for readings that one model scored: what is the same for all of them is looked up once, and what comes
+/// of a reading is written where what came of the one before was.
+#[derive(Debug)]
+pub struct Judge<'p> {
+    policy: &'p Policy,
+    model: Model,
+    /// The rules for scores that stand in for an endpoint's, if these do.
+    fallback: Option<&'p Rules>,
+    /// Whether anything is known of the model's scores.
+    is_calibrated: bool,
+}
+
+impl<'p> Judge<'p> {
+    /// By `policy`, for readings that `model` scored; messages name it.
+    pub fn new(policy: &'p Policy, model: &str) -> Self {
+        Judge {
+            policy,
+            model: Model::new(model),
+            fallback: policy.of_fallback().filter(|_| model == STREAMING),
+            is_calibrated: policy.is_calibrated(model),
+        }
+    }
+
+    /// What scored the readings, by name.
+    pub fn model(&self) -> &str {
+        self.model.name()
+    }
+
+    /// Judges `scored` by every rule, moves `state` along, and leaves in `judgement` what came of it, and nothing else.
+    ///
+    /// The caller asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
+    pub fn classify(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
+        judgement.transitions.clear();
+        match silence::listen(self.policy, state, &scored.reading) {
+            None => self.judge_heard(state, scored, None, judgement),
+            Some(hearing) => {
+                self.judge_heard(state, scored, Some(&hearing), judgement);
+                judgement.transitions.splice(0..0, hearing.transitions);
+            }
+        }
+        state.seen.see(&scored.reading.position);
+    }
+
+    /// [`Judge::classify`] for a reading that was released: it was seen when it came, by [`SeriesState::admit`], and
+    /// heard, by [`silence::hear`].
+    ///
+    /// Features that take the series' previous value are filled in first.
+    pub fn judge(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
+        judgement.transitions.clear();
+        self.judge_heard(state, scored, None, judgement);
+    }
+
+    fn judge_heard(
+        &self,
+        state: &mut SeriesState,
+        scored: &Scored,
+        hearing: Option<&Hearing>,
+        judgement: &mut Judgement,
+    ) {
+        let policy = self.policy;
+        let wants_last = policy.keeps_last && !scored.reading.filled.is_empty();
+        let filled = wants_last.then(|| state.filled(scored));
+        let scored = filled.as_ref().unwrap_or(scored);
+        let reading = &scored.reading;
+        state.remember(&reading.features);
+        if policy.keeps_last {
+            state.last.remember(reading);
+        }
+        let rules = match self.fallback {
+            Some(fallback) if !reading.series.is_of_rejects() => fallback,
+            _ => policy.of(&reading.series),
+        };
+        if scored.score.is_some() {
+            state.turn_to(&self.model, rules);
+        }
+        let calendars = policy.calendars(&reading.series, reading.at);
+        let mut case = Case { judge: self, rules, scored, calendars: &calendars, hearing, place: 0 };
+        let Judgement { findings, transitions } = judgement;
+        if findings.len() != rules.iter().len() {
+            findings.resize_with(rules.iter().len(), Found::default);
+        }
+        for (ready, found) in rules.iter().zip(findings) {
+            case.find(ready, state, found, transitions);
+        }
+    }
+}
+
+/// A reading to be judged.
+struct Case<'c> {
+    judge: &'c Judge<'c>,
+    rules: &'c Rules,
+    scored: &'c Scored,
+    /// Those that are for its series and time.
+    calendars: &'c [&'c Calendar],
+    hearing: Option<&'c Hearing>,
+    /// Where the next rule's memory is, if all before it are in the order of the rules.
+    place: usize,
+}
+
+impl Case<'_> {
+    /// What a rule finds is left in `found`, and the step that its alert takes, if it takes one, in `transitions`.
+    fn find(
+        &mut self,
+        ready: &Ready,
+        state: &mut SeriesState,
+        found: &mut Found,
+        transitions: &mut Vec<Transition>,
+    ) {
+        let Case { judge, rules, scored, hearing, .. } = *self;
+        let Ready { rule, name, judges } = ready;
+        let reading = &scored.reading;
+        if rule.series.is_some() && !rule.is_for(reading.series.as_str()) {
+            *found = Found::nothing(Nothing::OtherSeries, Standing::Idle { hold: rule.hold });
+            return;
+        }
+        let place = self.place;
+        self.place += 1;
+        if self.calendar(rule, Effect::Exclude).is_some() {
+            let standing = state.watches.of(name, place).standing(rule, None);
+            *found = Found::nothing(Nothing::Excluded, standing);
+            return;
+        }
+        if let Some(no_data) = rule.no_data() {
+            let unheard = || Found::of_no_hearing(rule);
+            *found = hearing.map_or_else(unheard, |hearing| hearing.found(rule, no_data));
+            return;
+        }
+        let number = judges.number(scored);
+        let calibration =
+            if judge.is_calibrated { judge.policy.calibration(rule, judge.model.name()) } else { None };
+        let asked = Asked {
+            rule,
+            series: &reading.series,
+            at: reading.at,
+            calendar: self.calendar(rule, Effect::Hold),
+        };
+        let watch = state.watches.of(name, place);
+        let (finding, stepped) = watch.observe(asked, number, calibration);
+        found.number = number;
+        found.finding = finding;
+        found.standing = watch.standing(rule, stepped.as_deref());
+        found.fallback = judge.fallback.is_some() && *judges == Judges::Score;
+        found.filled.clear();
+        if !reading.filled.is_empty() {
+            found.filled = filled_in(&rules.features, reading, |index| judges.rests_on(index));
+        }
+        if let Some(stepped) = stepped {
+            let model = judge.model.name();
+            let transition = transition(&rules.features, state, rule, scored, *stepped, model);
+            transitions.push(Transition { fallback: found.fallback, ..transition });
+        }
+    }
+
+    /// The calendar with this effect on what `rule` makes of the reading, by name.
+    fn calendar(&self, rule: &Rule, effect: Effect) -> Option<&str> {
+        let mut of_rule = self.calendars.iter().filter(|calendar| calendar.is_for_rule(&rule.name));
+        of_rule.find(|calendar| calendar.effect == effect).map(|calendar| calendar.name.as_str())
+    }
+}
+
+fn transition(
+    names: &[String],
+    state: &SeriesState,
+    rule: &Rule,
+    scored: &Scored,
+    Stepped { step, alert, margin, held, flapping, is_new_normal }: Stepped,
+    model: &str,
+) -> Transition {
+    let reading = &scored.reading;
+    Transition {
+        alert: alert.id,
+        number: alert.step_number,
+        step,
+        series: reading.series.clone(),
+        rule: rule.name.clone(),
+        on: judges(names, rule).to_owned(),
+        severity: alert.severity,
+        at: reading.at,
+        since: alert.since,
+        fired_at: alert.fired_at,
+        margin,
+        peak: alert.peak,
+        peak_at: alert.peak_at,
+        anomalous: alert.anomalous,
+        features: state.features(names, &reading.features),
+        width: u32::try_from(reading.features.len()).unwrap_or(u32::MAX),
+        model: model.to_owned(),
+        late_ms: None,
+        fallback: false,
+        filled: filled_in(names, reading, |_| true).into_iter().take(FEATURES_KEPT).collect(),
+        held,
+        flapping,
+        is_new_normal,
+        by: None,
+    }
+}
+
+/// The features of `reading` that were filled in, of those at the indexes that are `wanted`.
+fn filled_in(names: &[String], reading: &Reading, wanted: impl Fn(usize) -> bool) -> Vec<FilledIn> {
+    let named = |filled: &Filled| {
+        let name = names.get(filled.feature as usize).cloned().unwrap_or_default();
+        FilledIn { name, gap: filled.gap, with: filled.with }
+    };
+    reading.filled.iter().filter(|filled| wanted(filled.feature as usize)).map(named).collect()
+}

@@ -15,7 +15,7 @@
 //!
 //! No more than [`ServeOptions::in_flight_max`] requests are answered at a time, so that memory is bounded; a further one
 //! gets 503 at once, which SageMaker makes a `ModelError` that may be tried again. Of these as many are scored at a time as
-//! there are cores.
+//! there are cores; one that waits too long gets 503 as well.
 //!
 //! The model may change while it is served ([`serve_latest`]): an answer is by one model, and says which.
 //!
@@ -61,6 +61,10 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// How many requests are answered at a time if nobody says otherwise: their bodies take at most 400 MB.
 const IN_FLIGHT_MAX: usize = 64;
 
+/// How long a request may wait to be scored: what comes later than 60 s is no answer for SageMaker, and scoring itself takes
+/// seconds.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// How the endpoint behaves. The default answers to every name and has no faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServeOptions {
@@ -70,6 +74,8 @@ pub struct ServeOptions {
     pub faults: Vec<Fault>,
     /// How many requests are answered at a time, 1 or more; each holds a body of up to [`BODY_BYTES_MAX`].
     pub in_flight_max: usize,
+    /// How long a request may wait for a core until it is turned away as one too many.
+    pub wait_max: Duration,
     /// How long requests in flight may take after the shutdown. SageMaker kills a container 30 s after SIGTERM.
     pub drain_max: Duration,
 }
@@ -80,6 +86,7 @@ impl Default for ServeOptions {
             endpoint_name: None,
             faults: Vec::new(),
             in_flight_max: IN_FLIGHT_MAX,
+            wait_max: WAIT_MAX,
             drain_max: Duration::from_secs(25),
         }
     }
@@ -253,7 +260,8 @@ impl Endpoint {
             Some(Kind::WrongCount | Kind::Slow(_)) | None => {}
         }
         let media = request::media(text(&parts.headers, CONTENT_TYPE))?;
-        let core = self.cores.clone().acquire_owned().await.map_err(|_| Problem::ModelFailed)?;
+        let core = tokio::time::timeout(self.options.wait_max, self.cores.clone().acquire_owned());
+        let core = core.await.map_err(|_| Problem::Busy)?.map_err(|_| Problem::ModelFailed)?;
         let model = self.latest.borrow().clone();
         let id = model.id().to_owned();
         // Scoring is arithmetic, milliseconds to seconds of it: not on the threads that answer pings.
@@ -325,4 +333,37 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
         if count > BODY_BYTES_MAX { Err(Problem::TooLarge) } else { Ok(bytes) }
     };
     tokio::time::timeout(BODY_TIME_MAX, reading).await.unwrap_or(Err(Problem::TooSlow))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anomaly_detect::TrainOptions;
+
+    #[tokio::test]
+    async fn who_waits_too_long_for_a_core_is_turned_away() {
+        let options = TrainOptions { trees: 2, sample_size: 8, ..TrainOptions::default() };
+        let model = Model::train((0..32).map(|n| vec![f64::from(n)]), &options).expect("trained");
+        let mut endpoint = Endpoint {
+            latest: watch::channel(Arc::new(model)).1,
+            admission: Semaphore::new(1),
+            cores: Arc::new(Semaphore::new(0)),
+            options: ServeOptions { wait_max: Duration::ZERO, ..ServeOptions::default() },
+            requests: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+        };
+        let request = || {
+            let request = Request::builder().header(CONTENT_TYPE, "text/csv");
+            request.body(Body::from("1\n")).expect("a request")
+        };
+        let turned_away = endpoint.respond(request(), Speaker::Container).await;
+        assert_eq!(turned_away.status(), StatusCode::SERVICE_UNAVAILABLE);
+        endpoint.cores = Arc::new(Semaphore::new(1));
+        assert_eq!(endpoint.respond(request(), Speaker::Container).await.status(), StatusCode::OK);
+        assert_eq!(
+            endpoint.respond(request(), Speaker::Container).await.status(),
+            StatusCode::OK,
+            "a core is free again"
+        );
+    }
 }

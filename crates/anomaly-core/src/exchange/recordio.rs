@@ -421,6 +421,11 @@ mod tests {
         write_example(&[2.0, 3.0], None, &mut body);
         let example = |row: [f64; 2], label| Example { row: row.to_vec(), label };
         assert_eq!(examples(&body, 2), Ok(vec![example([1.5, 16.0], Some(1.0)), example([2.0, 3.0], None)]));
+        // As the SDK writes a label: the tensor of its rows (FLOAT32), under the record's second map.
+        let of_the_sdk = "0a23d7ce300000000a1a0a0676616c7565731210120e0a0c0000c03f00008041000080be\
+                          12120a0676616c756573120812060a040000803f";
+        let labelled = Example { row: ROWS[0].to_vec(), label: Some(1.0) };
+        assert_eq!(examples(&bytes(of_the_sdk), 3), Ok(vec![labelled]));
         let (head, _) = body.split_first_chunk().expect("long enough");
         let first = frame_bytes(*head).expect("a frame");
         assert_eq!(examples(&body[..first], 2).map(|examples| examples.len()), Ok(1));

@@ -69,6 +69,11 @@ pub(crate) struct DetectArgs {
     /// Keep what was learned in this folder, and carry on from there.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// With --state: what series may take in memory, such as 500M or 8G; those not used for longest stay in the
+    /// state's file until they are [default: half of
+    /// the machine's].
+    #[arg(long, value_name = "SIZE", requires = "state", value_parser = bytes)]
+    memory: Option<usize>,
     /// Say nothing but alerts and errors.
     #[arg(short, long)]
     quiet: bool,
@@ -101,6 +106,7 @@ pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
         scores: args.scores,
         rejects: args.rejects,
         state: args.state,
+        memory_bytes: args.memory,
     };
     let stop = Stop::default();
     signals::stop_on_signals(&stop)?;
@@ -147,6 +153,18 @@ fn config(
         config.rules = rules.iter().map(|rule| Config::rule_in_short(rule)).collect::<Result<_, _>>()?;
     }
     Ok(config)
+}
+
+/// A number of bytes, of KiB, MiB or GiB.
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.ok_or_else(|| format!("{text:?} is no size such as 500M or 8G"))
 }
 
 /// `SERIES@TIME`; the name may hold an `@`.

@@ -1,5 +1,6 @@
 //! `detect`: inputs in, alerts out. Reads, scores, judges and writes row by row, and leaves a state to carry on.
 
+mod memory;
 mod run;
 pub(crate) mod waiting;
 
@@ -39,6 +40,9 @@ pub struct Options {
     pub rejects: Option<PathBuf>,
     /// Where to carry on, and what to leave.
     pub state: Option<PathBuf>,
+    /// What series may take in memory, in bytes, where a state is kept; half of the machine's if `None`. The ones used
+    /// least recently stay where they were saved. What is found does not depend on it.
+    pub memory_bytes: Option<usize>,
 }
 
 /// A reading, by its series and its time.

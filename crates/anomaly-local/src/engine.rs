@@ -2,8 +2,9 @@
 //! configuration says so, and then a reading may have to wait.
 
 mod learner;
+mod stock;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge, silence};
@@ -17,7 +18,10 @@ use anomaly_core::window::{Window, Windowed};
 use anomaly_core::wire::{self, RejectV1, RowV1};
 use anomaly_detect::{Forest, ForestOptions, InputError, Model, OptionsError};
 
+use crate::store::StoreError;
+
 pub(crate) use learner::Learner;
+pub(crate) use stock::Stock;
 
 /// The most series of a run: a column of ever new names (a request id taken for a series) must not fill the
 /// memory.
@@ -97,15 +101,13 @@ pub(crate) struct Series {
     pub(crate) window: Window,
     pub(crate) state: SeriesState,
     pub(crate) last_at: Timestamp,
-    /// Whether it may differ from what was saved of it last.
-    pub(crate) changed: bool,
 }
 
 /// All series of a run.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) scoring: Scoring,
-    pub(crate) series: HashMap<SeriesId, Series>,
+    pub(crate) series: Stock,
     /// When which series is silent, if nothing comes; `None` until a rule asks for it.
     silent_from: Option<BTreeSet<(Timestamp, SeriesId)>>,
     /// Readings whose time lies before the one before them, of the same series.
@@ -142,17 +144,25 @@ pub(crate) struct Judged {
 }
 
 /// Why a reading is not judged.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Refusal {
     /// This reading is at fault; the next may not be.
     Reading(Reject),
     /// The series has other features than this input gives it.
     Features { series: SeriesId, known: Vec<String> },
+    /// What is known of the series cannot be read.
+    State(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Refusal::State(error)
+    }
 }
 
 impl Engine {
     pub(crate) fn new(scoring: Scoring) -> Self {
-        let (series, untimely) = (HashMap::new(), Untimeliness::default());
+        let (series, untimely) = (Stock::default(), Untimeliness::default());
         Engine { scoring, series, silent_from: None, unordered: 0, untimely }
     }
 
@@ -160,30 +170,34 @@ impl Engine {
     ///
     /// The row's own time and not the newest: a file may hold one series behind the other, and one row with a clock
     /// ahead must not silence all that come after it.
-    pub(crate) fn fall_silent(&mut self, config: &Config, now: Timestamp) -> Vec<Transition> {
+    ///
+    /// # Errors
+    /// [`StoreError`] if a series that is not at hand cannot be read.
+    pub(crate) fn fall_silent(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+    ) -> Result<Vec<Transition>, StoreError> {
         if !config.judges_silence() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let Engine { scoring, series: all, silent_from, .. } = self;
-        let index = silent_from.get_or_insert_with(|| {
-            let from = |(name, series): (&SeriesId, &Series)| {
-                let policy = scoring.policy(config, &series.features);
-                Some((silence::silent_from(&policy, &series.state, name)?, name.clone()))
-            };
-            all.iter().filter_map(from).collect()
-        });
+        let mut index = match silent_from.take() {
+            Some(index) => index,
+            None => silences(scoring, all, config)?,
+        };
         let mut transitions = Vec::new();
         while let Some((_, name)) = index.first().filter(|(from, _)| *from <= now).cloned() {
             index.pop_first();
-            let Some(series) = all.get_mut(&name) else { continue };
-            series.changed = true;
+            let Some(series) = all.get_mut(&name, scoring)? else { continue };
             let policy = scoring.policy(config, &series.features);
             transitions.extend(silence::fall_silent(&policy, &mut series.state, &name, now));
             let next = silence::silent_from(&policy, &series.state, &name);
             index.extend(next.map(|from| (from, name)));
         }
+        *silent_from = Some(index);
         transitions.sort_by(|a, b| (a.at, &a.series).cmp(&(b.at, &b.series)));
-        transitions
+        Ok(transitions)
     }
 
     /// Takes `reading` in: scores it, learns from it and judges it, or has it wait and does so with those whose
@@ -195,18 +209,17 @@ impl Engine {
         reading: Reading,
     ) -> Result<Taken, Refusal> {
         let Engine { scoring, series: all, silent_from, unordered, untimely } = self;
-        if !all.contains_key(&reading.series) {
+        if all.get_mut(&reading.series, scoring)?.is_none() {
             let begun = begin(scoring, all.len(), features, &reading)?;
             all.insert(reading.series.clone(), begun);
         }
-        let series = match all.get_mut(&reading.series) {
+        let series = match all.get_mut(&reading.series, scoring)? {
             Some(series) if series.features == features => series,
             known => {
                 let known = known.map(|series| series.features.clone()).unwrap_or_default();
                 return Err(Refusal::Features { series: reading.series, known });
             }
         };
-        series.changed = true;
         let name = reading.series.clone();
         let mut index = silent_from.as_mut().filter(|_| policy.judges_silence());
         let before = index.as_ref().and_then(|_| silence::silent_from(policy, &series.state, &name));
@@ -224,20 +237,20 @@ impl Engine {
 
     /// Judges all readings that wait, of all series or of `only` one, in the order of their times: nothing comes
     /// any more.
-    pub(crate) fn flush(&mut self, only: Option<&SeriesId>, config: &Config) -> Vec<Ready> {
+    ///
+    /// # Errors
+    /// [`StoreError`] if a series that is not at hand cannot be read.
+    pub(crate) fn flush(
+        &mut self,
+        only: Option<&SeriesId>,
+        config: &Config,
+    ) -> Result<Vec<Ready>, StoreError> {
         let Engine { scoring, series: all, .. } = self;
-        let mut waiting: Vec<_> = all
-            .iter_mut()
-            .filter(|(name, series)| {
-                only.is_none_or(|only| only == *name) && series.state.hold().is_some_and(|h| !h.is_empty())
-            })
-            .collect();
-        waiting.sort_unstable_by_key(|(name, _)| *name);
         let mut ready = Vec::new();
-        for (name, series) in waiting {
+        for name in all.holding(only) {
+            let Some(series) = all.get_mut(&name, scoring)? else { continue };
             let policy = scoring.policy(config, &series.features);
-            series.changed = true;
-            let released = series.state.flush(name, Timestamp::LAST);
+            let released = series.state.flush(&name, Timestamp::LAST);
             let judged = released.into_iter().map(|released| {
                 let at = released.scored.reading.at;
                 (at, series.release(scoring, &policy, released))
@@ -246,19 +259,27 @@ impl Engine {
         }
         // Stable: what is of one series is in order already.
         ready.sort_by_key(|(at, _)| *at);
-        ready.into_iter().map(|(_, ready)| ready).collect()
+        Ok(ready.into_iter().map(|(_, ready)| ready).collect())
     }
 
     /// Whether some series have a small forest, to save memory.
     pub(crate) fn has_small_forests(&self) -> bool {
         matches!(self.scoring, Scoring::Forest(_)) && self.series.len() > SERIES_FULL_MAX
     }
+}
 
-    /// How many alerts are firing.
-    pub(crate) fn firing(&self) -> usize {
-        let open = |s: &Series| s.state.watches().filter(|(_, watch)| watch.open().is_some()).count();
-        self.series.values().map(open).sum()
-    }
+/// When which series is silent, if nothing comes.
+fn silences(
+    scoring: &Scoring,
+    all: &Stock,
+    config: &Config,
+) -> Result<BTreeSet<(Timestamp, SeriesId)>, StoreError> {
+    let mut index = BTreeSet::new();
+    all.each_state(|name, features, state| {
+        let policy = scoring.policy(config, features);
+        index.extend(silence::silent_from(&policy, state, name).map(|from| (from, name.clone())));
+    })?;
+    Ok(index)
 }
 
 impl Series {
@@ -377,7 +398,7 @@ fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading
     let detector = Learner::begin(scoring, there);
     let state = SeriesState::default();
     let window = Window::default();
-    Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at, changed: true })
+    Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at })
 }
 
 /// # Errors
@@ -429,8 +450,9 @@ mod tests {
                 taken.ready.into_iter().flat_map(|ready| ready.outcome).map(|judged| judged.score);
             Ok(scores.next_back().flatten())
         };
-        let unknown = Refusal::Reading(Reject::Missing { field: "b".to_owned() });
-        assert_eq!(judge(1, r#"{"a":1,"b":null}"#), Err(unknown), "there is no value before the first");
+        let unknown = Reject::Missing { field: "b".to_owned() };
+        let refused = judge(1, r#"{"a":1,"b":null}"#).expect_err("there is no value before the first");
+        assert!(matches!(refused, Refusal::Reading(reject) if reject == unknown));
         for number in 2..200 {
             judge(number, &format!("{{\"a\":1,\"b\":{}}}", 5 + number % 2)).expect("a whole reading");
         }

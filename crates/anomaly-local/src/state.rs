@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 
 use anomaly_core::time::Timestamp;
 use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::waiting::Waiting;
-use crate::engine::{Engine, Learner, Scoring, Series};
+use crate::engine::{Engine, Learner, Scoring};
 use crate::input::Mark;
-use crate::store::run::{self, About, Run, SeriesRow};
+use crate::store::run::{self, About, Run};
 use crate::store::{End, Store, StoreError, Taken, Trouble};
 
 /// The store's name in the folder.
@@ -52,7 +53,7 @@ impl Saved {
 /// The folder, locked for this run.
 #[derive(Debug)]
 pub(crate) struct StateDir {
-    store: Store,
+    store: Arc<Store>,
     /// Held while the run lasts; the system lets go of it however the run ends.
     _lock: File,
 }
@@ -64,7 +65,7 @@ impl StateDir {
         fs::create_dir_all(folder).map_err(fail("written"))?;
         let lock = File::create(folder.join("lock")).map_err(fail("locked"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(StateDir { store: Store::open(&folder.join(STORE))?, _lock: lock }),
+            Ok(()) => Ok(StateDir { store: Arc::new(Store::open(&folder.join(STORE))?), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(fail("locked")(source)),
         }
@@ -75,23 +76,18 @@ impl StateDir {
         &self.store
     }
 
-    /// What the last run left, with its series put into `engine`; nothing is as good as an empty state.
+    /// What the last run left, with its series for `engine` to fetch; nothing is as good as an empty state.
     pub(crate) fn load(&self, engine: &mut Engine) -> Result<Saved, StoreError> {
-        let Some((about, mut saved)) = self.store.reading(run::left)? else { return Ok(Saved::default()) };
+        let Some((about, mut saved)) = self.store.reading(run::left)? else {
+            engine.series.open(Arc::clone(&self.store))?;
+            return Ok(Saved::default());
+        };
         let now = engine.scoring.identity();
         if about.scoring != now {
             let path = self.store.path().to_owned();
             return Err(StoreError::Scoring { path, then: about.scoring, now });
         }
-        self.store.reading(|transaction| {
-            run::each_series(transaction, |row| {
-                let name = row.name.clone();
-                let series = restore(row, &engine.scoring)
-                    .map_err(|error| Trouble::Row(format!("series {name}: {error}")))?;
-                engine.series.insert(name, series);
-                Ok(())
-            })
-        })?;
+        engine.series.open(Arc::clone(&self.store))?;
         saved.inputs.retain(|path, _| Path::new(path).exists());
         Ok(saved)
     }
@@ -112,31 +108,20 @@ impl StateDir {
             write_changed(transaction, engine)?;
             Ok(End::Commit(()))
         })?;
-        engine.series.values_mut().for_each(|series| series.changed = false);
+        engine.series.saved();
         Ok(())
     }
 }
 
 fn write_changed(transaction: &WriteTransaction, engine: &Engine) -> Result<(), Trouble> {
-    let mut changed: Vec<_> = engine.series.iter().filter(|(_, series)| series.changed).collect();
-    // In the order in which they are stored: the next one is near.
-    changed.sort_unstable_by_key(|(name, _)| *name);
     let mut run = Run::open(transaction)?;
-    for (name, series) in changed {
+    for (name, series) in engine.series.changed() {
         let (last_at, features, state) = (series.last_at, series.features.as_slice(), &series.state);
         let detector = series.detector.as_ref().map(Learner::save);
         let window = matches!(engine.scoring, Scoring::Frozen(_)).then_some(&series.window);
         run.series(name, &run::Series { last_at, features, detector, state, window })?;
     }
     Ok(())
-}
-
-fn restore(row: SeriesRow, scoring: &Scoring) -> Result<Series, String> {
-    let SeriesRow { features, detector, state, window, last_at, .. } = row;
-    let detector = Learner::load(scoring, detector.as_deref());
-    let detector =
-        detector.map_err(|error| error.map_or_else(|| "no detector".to_owned(), |e| e.to_string()))?;
-    Ok(Series { features, detector, window, state, last_at, changed: false })
 }
 
 #[cfg(test)]
@@ -211,26 +196,23 @@ mod tests {
         take_in(&mut engine, &policy, "b", 3);
         state.save(&Saved::default(), &mut engine, &[], now).expect("written");
         let [a, b] = ["a", "b"].map(|name| SeriesId::new(name).expect("a name"));
-        let stored = States::load(&state.store, &[a, b]).now_or_never().expect("ready").expect("read");
+        let stored = States::load(&*state.store, &[a, b]).now_or_never().expect("ready").expect("read");
         let revisions: Vec<_> = stored.into_iter().flatten().map(|stored| stored.revision).collect();
         assert_eq!(revisions, [3, 4]);
         drop(state);
         let mut read = Engine::new(Scoring::Streaming);
         StateDir::open(dir.path()).expect("opens").load(&mut read).expect("its own");
-        let whole = |engine: &Engine| {
-            let mut all: Vec<_> = engine
-                .series
-                .iter()
-                .map(|(name, series)| {
-                    let learned = series.detector.as_ref().map(Learner::save);
-                    (name.clone(), series.features.clone(), series.state.clone(), learned, series.last_at)
-                })
-                .collect();
-            all.sort_by(|a, b| a.0.cmp(&b.0));
-            format!("{all:?}")
+        let whole = |engine: &mut Engine| {
+            let Engine { series: all, scoring, .. } = engine;
+            let mut said = Vec::new();
+            for name in ["a", "b"].map(|name| SeriesId::new(name).expect("a name")) {
+                let series = all.get_mut(&name, scoring).expect("read").expect("there");
+                let learned = series.detector.as_ref().map(Learner::save);
+                said.push(format!("{:?} {:?} {learned:?}", series.features, (&series.state, series.last_at)));
+            }
+            said
         };
-        assert_eq!(whole(&read), whole(&engine));
-        assert!(read.series.values().all(|series| !series.changed));
+        assert_eq!(whole(&mut read), whole(&mut engine));
     }
 
     #[test]

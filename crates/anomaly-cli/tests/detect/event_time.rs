@@ -111,6 +111,19 @@ fn a_killed_run_goes_on_with_what_waited() {
     assert_eq!(bench.get("scores.csv"), whole.get("scores.csv"));
 }
 
+/// A state is saved each thousand rows, here right before the end of the input has the last readings judged.
+#[test]
+fn what_is_judged_at_the_end_is_saved_even_right_behind_a_save() {
+    let bench = Bench::new();
+    bench.put("web.csv", HEADER.to_owned() + &rows(0..1_000, &[997]).concat());
+    bench.put("c.toml", [EVENT_TIME, FIXED].concat());
+    let said = bench.detect("web.csv --config c.toml --state state");
+    assert!(said.stdout.starts_with("CRITICAL web: slow"), "{}", said.stdout);
+    let again = bench.detect("web.csv --config c.toml --state state");
+    assert_eq!(again.stdout, "", "it was told");
+    assert!(again.stderr.contains("0 readings of 1 series"), "{}", again.stderr);
+}
+
 /// How many inputs have rows that wait, by the state in `state`.
 fn rows_that_wait(bench: &Bench) -> u64 {
     let copy = bench.path("copy");

@@ -18,6 +18,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, RejectV1, TransitionV1};
 use anomaly_detect::Model;
 
+use super::memory;
 use super::waiting::{Line, Verdict, Waiting};
 use super::{DetectError, Options, Rejects, Summary, Watcher, Which};
 use crate::clock;
@@ -101,6 +102,8 @@ pub(super) struct Run<'r> {
     explain: Option<Which>,
     rejects: Option<Output>,
     state: Option<StateDir>,
+    /// What series may take in memory, where a state is kept.
+    memory_bytes: usize,
     saved: Saved,
     /// The steps that alerts took since it was saved, where a state is kept.
     steps: Vec<Taken>,
@@ -154,6 +157,7 @@ impl<'r> Run<'r> {
             explain: options.explain,
             rejects,
             state,
+            memory_bytes: options.memory_bytes.unwrap_or_else(memory::for_series),
             saved,
             steps: Vec::new(),
             waiting,
@@ -223,6 +227,7 @@ impl<'r> Run<'r> {
             if self.state.is_some() {
                 keeper.mark = rows.mark();
                 self.save_if_due(&mut reader, &keeper, !transitions.is_empty())?;
+                self.make_room(&mut reader, &keeper)?;
             }
             self.tell(&transitions)?;
         };
@@ -304,7 +309,7 @@ impl<'r> Run<'r> {
         let series = outcome.as_ref().ok().filter(|_| waits).map(|reading| reading.series.clone());
         self.waiting(&reader.name).push(Line::new(number, timestamp, value, series));
         let mut transitions = match &outcome {
-            Ok(reading) => self.engine.fall_silent(&self.config, reading.position.arrived),
+            Ok(reading) => self.engine.fall_silent(&self.config, reading.position.arrived)?,
             Err(_) => Vec::new(),
         };
         self.silent(reader, number, &transitions)?;
@@ -319,6 +324,7 @@ impl<'r> Run<'r> {
                         (ready, dropped.map(reject))
                     }
                     Err(Refusal::Reading(refused)) => (Vec::new(), Some(reject(refused))),
+                    Err(Refusal::State(error)) => return Err(error.into()),
                     Err(Refusal::Features { series, known }) => {
                         let (known, there) = (known.join(", "), reader.features.join(", "));
                         let problem =
@@ -382,7 +388,9 @@ impl<'r> Run<'r> {
         reader: &mut Reader,
         only: Option<&SeriesId>,
     ) -> Result<Vec<Transition>, DetectError> {
-        let ready = self.engine.flush(only, &self.config);
+        let ready = self.engine.flush(only, &self.config)?;
+        // There is something to save, even right behind a save.
+        self.rows_since_save += u64::from(!ready.is_empty());
         let transitions = self.judged(reader, ready)?;
         self.write_scores(reader)?;
         Ok(transitions)
@@ -586,6 +594,18 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
+    /// Puts series by that were not used for long, if those at hand take too much memory. What changed must be saved
+    /// first, with all that goes with it.
+    fn make_room(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
+        self.engine.series.put_by(self.memory_bytes);
+        if self.engine.series.is_over(self.memory_bytes) {
+            self.note_down(reader, keeper)?;
+            self.save()?;
+            self.engine.series.put_by(self.memory_bytes);
+        }
+        Ok(())
+    }
+
     /// Notes how far the input at hand was judged and written, for the next save.
     fn note_down(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
         if let Some(scores) = &mut reader.scores {
@@ -648,7 +668,7 @@ impl<'r> Run<'r> {
         }
         self.findings.as_mut().map_or(Ok(()), Output::flush)?;
         self.summary.series = self.engine.series.len();
-        self.summary.firing = self.engine.firing();
+        self.summary.firing = self.engine.series.firing();
         self.summary.unordered = self.engine.unordered;
         self.summary.untimely = self.engine.untimely;
         Ok(self.summary)

@@ -54,6 +54,21 @@ impl Learner {
         }
     }
 
+    /// What it takes in memory for readings of so many `features`, in bytes. An estimate: 1.7 MB a feature for
+    /// [`ForestOptions::default`] with a shingle of 8, and as much less as others are smaller.
+    pub(super) fn bytes(&self, features: usize) -> usize {
+        const FOREST_BYTES: usize = 17;
+        const STREAMING_BYTES: usize = 4 << 10;
+        let each = match self {
+            Learner::Forest(forest) => {
+                let ForestOptions { trees, sample_size, shingle, .. } = forest.options();
+                trees * sample_size * shingle * FOREST_BYTES
+            }
+            Learner::Streaming(_) => STREAMING_BYTES,
+        };
+        each * features
+    }
+
     /// The score of `features`, which are learned then.
     pub(super) fn take_in(&mut self, features: &[f64]) -> Result<Option<f64>, InputError> {
         let detector: &mut dyn Detector = match self {

@@ -136,6 +136,7 @@ impl Parts {
 mod tests {
     use super::*;
     use crate::store::{Store, run};
+    use anomaly_core::classify::SeriesState;
     use std::fs;
 
     /// What releases of before wrote: an alert that is open, readings that wait, windows.
@@ -167,16 +168,18 @@ mod tests {
             assert_eq!(about, About { scoring: scoring.to_owned(), live: true });
             assert_eq!(saved.waiting.contains_key("stdin"), version == WAITING_VERSION, "{version}");
             let mut names = Vec::new();
-            let take = |row: run::SeriesRow| {
-                assert_eq!(row.features, ["latency_ms", "requests"]);
-                assert_eq!(row.window != Default::default(), version == WINDOWS_VERSION, "{version}");
-                let open = row.state.watches().filter(|(_, watch)| watch.open().is_some()).count();
+            let take = |name, features: Vec<String>, state: SeriesState| {
+                assert_eq!(features, ["latency_ms", "requests"]);
+                let open = state.watches().filter(|(_, watch)| watch.open().is_some()).count();
                 assert_eq!(open, usize::from(version == 1), "{version}");
-                assert_eq!(row.state.hold().is_some(), version == WAITING_VERSION, "{version}");
-                names.push(row.name);
+                assert_eq!(state.hold().is_some(), version == WAITING_VERSION, "{version}");
+                names.push(name);
                 Ok(())
             };
-            store.reading(|transaction| run::each_series(transaction, take)).expect("read");
+            store.reading(|transaction| run::each_state(transaction, take)).expect("read");
+            let row = store.reading(|transaction| run::series(transaction, &names[0])).expect("read");
+            let window = row.expect("there").window;
+            assert_eq!(window != Default::default(), version == WINDOWS_VERSION, "{version}");
             assert_eq!(names.len(), 1);
         }
     }

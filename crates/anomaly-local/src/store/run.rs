@@ -56,7 +56,6 @@ pub(crate) struct Series<'a> {
 
 /// A series as it was written.
 pub(crate) struct SeriesRow {
-    pub(crate) name: SeriesId,
     pub(crate) last_at: Timestamp,
     pub(crate) features: Vec<String>,
     pub(crate) detector: Option<Vec<u8>>,
@@ -183,39 +182,50 @@ fn all_of<T: DeserializeOwned>(
     Ok(rows)
 }
 
-/// Hands all series to `take`, one at a time: together they may fill the memory.
-pub(crate) fn each_series(
+/// Hands name, features and state of all series to `take`, one at a time: together they may fill the memory.
+pub(crate) fn each_state(
     transaction: &ReadTransaction,
-    mut take: impl FnMut(SeriesRow) -> Result<(), Trouble>,
+    mut take: impl FnMut(SeriesId, Vec<String>, SeriesState) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
     let states = transaction.open_table(STATES)?;
-    let learned = transaction.open_table(LEARNED)?;
-    let windows = transaction.open_table(WINDOWS)?;
     for row in transaction.open_table(SERIES)?.iter()? {
         let (name, row) = row?;
         let name = states::name(name.value())?;
-        let (last_at, features, pieces) = row.value();
-        let mut detector = Vec::new();
-        for piece in 0..pieces {
-            let row = learned.get((name.as_str(), piece))?;
-            let row = row.ok_or_else(|| Trouble::Row(format!("series {name}: a piece is missing")))?;
-            detector.extend(row.value());
-        }
-        let state = states.get(name.as_str())?;
-        let state = state.ok_or_else(|| Trouble::Row(format!("series {name}: no state")))?;
-        let window = windows.get(name.as_str())?;
-        take(SeriesRow {
-            last_at: Timestamp::from_ms(last_at)
-                .ok_or_else(|| Trouble::Row(format!("series {name}: no time")))?,
-            features: features.into_iter().map(str::to_owned).collect(),
-            detector: (pieces > 0).then_some(detector),
-            state: states::decode(&name, state.value().2)?,
-            window: match window {
-                Some(row) => windows::decode(&name, row.value().1)?,
-                None => Window::default(),
-            },
-            name,
-        })?;
+        let features = row.value().1.into_iter().map(str::to_owned).collect();
+        let state = state_of(&states, &name)?;
+        take(name, features, state)?;
     }
     Ok(())
+}
+
+fn state_of(
+    states: &impl ReadableTable<&'static str, (u64, Option<i64>, &'static [u8])>,
+    name: &SeriesId,
+) -> Result<SeriesState, Trouble> {
+    let state = states.get(name.as_str())?;
+    let state = state.ok_or_else(|| Trouble::Row(format!("series {name}: no state")))?;
+    states::decode(name, state.value().2)
+}
+
+/// All there is of the series `name`; `None` if there is none.
+pub(crate) fn series(transaction: &ReadTransaction, name: &SeriesId) -> Result<Option<SeriesRow>, Trouble> {
+    let Some(row) = transaction.open_table(SERIES)?.get(name.as_str())? else { return Ok(None) };
+    let (last_at, features, pieces) = row.value();
+    let learned = transaction.open_table(LEARNED)?;
+    let mut detector = Vec::new();
+    for piece in 0..pieces {
+        let row = learned.get((name.as_str(), piece))?;
+        let row = row.ok_or_else(|| Trouble::Row(format!("series {name}: a piece is missing")))?;
+        detector.extend(row.value());
+    }
+    let window = transaction.open_table(WINDOWS)?.get(name.as_str())?;
+    let window = window.map(|row| windows::decode(name, row.value().1)).transpose()?;
+    let no_time = || Trouble::Row(format!("series {name}: no time"));
+    Ok(Some(SeriesRow {
+        last_at: Timestamp::from_ms(last_at).ok_or_else(no_time)?,
+        features: features.into_iter().map(str::to_owned).collect(),
+        detector: (pieces > 0).then_some(detector),
+        state: state_of(&transaction.open_table(STATES)?, name)?,
+        window: window.unwrap_or_default(),
+    }))
 }

@@ -43,6 +43,10 @@ def check_scores(runtime, columns):
     csv = "\n".join(",".join(map(repr, row)) for row in rows)
     plain = {"instances": [{"features": row} for row in rows]}
     nested = {"instances": [{"data": {"features": {"values": row}}} for row in rows]}
+    # The last column first, and no zeros.
+    some = [{column: row[column] for column in reversed(range(columns)) if row[column]} for row in rows]
+    sparse = [{"keys": list(row), "values": list(row.values()), "shape": [columns]} for row in some]
+    sparse = [{"data": {"features": row}} for row in sparse]
     scores = invoke(runtime, "text/csv", csv)
     check(len(scores) == len(rows), f"{len(scores)} scores for {len(rows)} rows")
     check(all(isinstance(score, float) and 0 <= score < 100 for score in scores), f"scores {scores}")
@@ -50,6 +54,8 @@ def check_scores(runtime, columns):
         ("text/csv; label_size=0", csv + "\n"),
         ("application/json", json.dumps(plain)),
         ("application/json", json.dumps(nested)),
+        ("application/json", json.dumps({"instances": sparse})),
+        ("application/jsonlines", "\n".join(map(json.dumps, sparse))),
     ]:
         found = invoke(runtime, content_type, body)
         check(found == scores, f"{content_type} gives {found}, text/csv gave {scores}")

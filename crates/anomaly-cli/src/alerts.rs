@@ -11,7 +11,7 @@ use anomaly_core::message;
 use anomaly_core::rule::Basis;
 use anomaly_core::time::{Timestamp, human_duration};
 use anomaly_core::wire;
-use anomaly_local::alerts::{acknowledge, read};
+use anomaly_local::alerts::{Alerts, Answer, acknowledge, read};
 use anomaly_local::clock;
 use anomaly_pipeline::acknowledge::Acknowledged;
 use anyhow::bail;
@@ -79,7 +79,7 @@ pub(crate) struct State {
 /// be acknowledged.
 pub(crate) fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::List { state, all, json } => list(&read(&state.folder)?.all, all, json)?,
+        Action::List { state, all, json } => list(&read(&state.folder)?, all, json)?,
         Action::Show { id, state, json } => show(named(&read(&state.folder)?.all, &id)?, json)?,
         Action::Ack { ids, state, by } => {
             let by = by.or_else(user).unwrap_or_else(|| "somebody".to_owned());
@@ -102,22 +102,23 @@ fn user() -> Option<String> {
     name.into_string().ok().filter(|name| !name.is_empty())
 }
 
-fn list(alerts: &[Alert], all: bool, as_json: bool) -> anyhow::Result<()> {
+fn list(alerts: &Alerts, all: bool, as_json: bool) -> anyhow::Result<()> {
     let is_open = |alert: &&Alert| alert.open.is_some();
-    let lines: Vec<Line> =
-        alerts.iter().filter(|alert| all || is_open(alert)).filter_map(Alert::line).collect();
+    let listed = alerts.all.iter().filter(|alert| all || is_open(alert));
+    let lines: Vec<(Line, Option<&str>)> =
+        listed.filter_map(|alert| Some((alert.line()?, alerts.asked(alert)))).collect();
     let mut out = io::stdout().lock();
     if as_json {
-        return Ok(lines.iter().try_for_each(|line| writeln!(out, "{}", wire::write(line)))?);
+        return Ok(lines.iter().try_for_each(|(line, _)| writeln!(out, "{}", wire::write(line)))?);
     }
     if !lines.is_empty() {
         let mut rows = vec![HEAD.map(str::to_owned)];
-        rows.extend(lines.iter().map(cells));
+        rows.extend(lines.iter().map(|(line, asked)| cells(line, *asked)));
         out.write_all(table(&rows, all).as_bytes())?;
     }
-    let (open, seen) = (alerts.iter().filter(is_open), |alert: &&Alert| alert.is_acknowledged);
+    let (open, seen) = (alerts.all.iter().filter(is_open), |alert: &&Alert| alert.is_acknowledged);
     let (open, seen) = (open.clone().count(), open.filter(seen).count());
-    let over = alerts.len() - open;
+    let over = alerts.all.len() - open;
     let more = if all || over == 0 { "" } else { " (--all lists them)" };
     writeln!(io::stderr(), "{open} open, {seen} of them acknowledged; {over} over{more}")?;
     Ok(())
@@ -127,13 +128,14 @@ const HEAD: [&str; 8] = ["ID", "SINCE", "UNTIL", "SEVERITY", "PEAK", "READINGS",
 /// The column that says nothing where only open alerts are listed.
 const UNTIL: usize = 2;
 
-fn cells(line: &Line) -> [String; 8] {
+fn cells(line: &Line, asked: Option<&str>) -> [String; 8] {
     let on = line.on.as_deref().filter(|_| !matches!(line.peak.basis, Basis::Silence { .. }));
     let on = on.map_or_else(String::new, |on| format!("{on} "));
-    let seen = match (&line.acknowledged_by, line.acknowledged) {
-        (Some(by), _) => by.clone(),
-        (None, true) => "somebody".to_owned(),
-        (None, false) => "-".to_owned(),
+    let seen = match (&line.acknowledged_by, line.acknowledged, asked) {
+        (Some(by), ..) => by.clone(),
+        (None, true, _) => "somebody".to_owned(),
+        (None, false, Some(by)) => format!("{by}, soon"),
+        (None, false, None) => "-".to_owned(),
     };
     [
         line.alert.to_string(),
@@ -216,13 +218,21 @@ fn words(step: &Transition) -> String {
 
 fn ack(folder: &Path, alert: &Alert, by: &str) -> anyhow::Result<()> {
     match acknowledge(folder, alert, by, this_second())? {
-        Acknowledged::Now(step) => writeln!(io::stdout(), "{}", plain(&message::text(&step)))?,
-        Acknowledged::Before => {
+        Answer::Asked => writeln!(
+            io::stderr(),
+            "a run uses the state in {}: it acknowledges alert {} with its next row",
+            folder.display(),
+            alert.id
+        )?,
+        Answer::Now(Acknowledged::Now(step)) => writeln!(io::stdout(), "{}", plain(&message::text(&step)))?,
+        Answer::Now(Acknowledged::Before) => {
             let step = alert.steps.iter().rev().find(|step| step.step == Step::Acknowledged);
             let by = step.map_or_else(String::new, |step| format!(", {}, at {}", words(step), step.at));
             writeln!(io::stderr(), "{}", plain(&format!("alert {} was acknowledged before{by}", alert.id)))?;
         }
-        Acknowledged::Over => bail!("alert {} is over: there is nothing to acknowledge", alert.id),
+        Answer::Now(Acknowledged::Over) => {
+            bail!("alert {} is over: there is nothing to acknowledge", alert.id)
+        }
     }
     Ok(())
 }

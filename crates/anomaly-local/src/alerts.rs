@@ -11,6 +11,7 @@ use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Outbox, TransitionKey};
 use futures_util::FutureExt;
 
+use crate::state::asked::{self, Ask};
 use crate::state::{STORE, StateDir};
 use crate::store::{Reader, StoreError, Why};
 
@@ -40,9 +41,16 @@ pub struct Alerts {
     /// Those that are open, and those of which steps are kept; oldest first.
     pub all: Vec<Alert>,
     why: BTreeMap<TransitionKey, Why>,
+    asked: Vec<Ask>,
 }
 
 impl Alerts {
+    /// Who asked a run to acknowledge `alert`, which has not done so yet.
+    pub fn asked(&self, alert: &Alert) -> Option<&str> {
+        let ask = self.asked.iter().find(|ask| ask.alert == alert.id.as_str());
+        ask.filter(|_| !alert.is_acknowledged).map(|ask| ask.by.as_str())
+    }
+
     /// Why an alert took `step`, as it was said when it did; `None` of steps that no reading made, and of those that
     /// a release took which did not keep it.
     pub fn why(&self, step: &Transition) -> Option<&Why> {
@@ -73,28 +81,52 @@ pub fn read(folder: &Path) -> Result<Alerts, StoreError> {
         steps.push(step.transition);
     }
     let all = alerts(states.iter().map(|(series, state)| (series, state)), steps);
-    Ok(Alerts { all, why })
+    let asked = asked::all(folder).map_err(|source| StoreError::io(folder, "read", source))?;
+    let asked = asked.into_iter().map(|(_, ask)| ask).collect();
+    Ok(Alerts { all, why, asked })
 }
 
-/// Acknowledges `alert` of the state in `folder`, as `by` asks at `now`.
+/// What became of an acknowledgement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It was done, or there was nothing to do.
+    Now(Acknowledged),
+    /// A run has the state for itself, and was asked to.
+    Asked,
+}
+
+/// Acknowledges `alert` of the state in `folder`, as `by` asks at `now`; while a run uses the state, the run is asked to.
 ///
 /// # Errors
-/// [`AcknowledgeError`]; [`StoreError::Locked`] while a run uses the state.
+/// [`AcknowledgeError`].
 pub fn acknowledge(
     folder: &Path,
     alert: &Alert,
     by: &str,
     now: Timestamp,
-) -> Result<Acknowledged, AcknowledgeError> {
+) -> Result<Answer, AcknowledgeError> {
     let last = alert.last().ok_or_else(|| AcknowledgeError::NoStep(alert.id.to_string()))?;
-    let state = StateDir::open(folder)?;
+    if alert.open.is_none() {
+        return Ok(Answer::Now(Acknowledged::Over));
+    }
+    if alert.is_acknowledged {
+        return Ok(Answer::Now(Acknowledged::Before));
+    }
+    let state = match StateDir::open(folder) {
+        Err(StoreError::Locked(_)) => {
+            let ask = Ask { alert: alert.id.to_string(), by: by.to_owned(), at_ms: now };
+            asked::leave(folder, &ask).map_err(|source| StoreError::io(folder, "written", source))?;
+            return Ok(Answer::Asked);
+        }
+        other => other?,
+    };
     let store = state.store();
     let done = ready(acknowledge::acknowledge(store, last, by, now))?;
     if let Acknowledged::Now(step) = &done {
         // Who asks for it is told of it: it waits for nobody.
         ready(store.mark_sent(&TransitionKey::of(step), ON_A_TERMINAL, now))?;
     }
-    Ok(done)
+    Ok(Answer::Now(done))
 }
 
 /// A call of the store, which waits for the disk and for nothing else.

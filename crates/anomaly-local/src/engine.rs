@@ -262,6 +262,22 @@ impl Engine {
         Ok(ready.into_iter().map(|(_, ready)| ready).collect())
     }
 
+    /// Somebody, `by` name, has seen the alert of which `last` is the last step known, at `at`. Gives back that step;
+    /// `None` if the alert is not open, or somebody had seen it before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if its series is not at hand and cannot be read.
+    pub(crate) fn acknowledge(
+        &mut self,
+        last: &Transition,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<Option<Transition>, StoreError> {
+        let Some(series) = self.series.get_mut(&last.series, &self.scoring)? else { return Ok(None) };
+        let seen = series.state.watches().any(|(rule, watch)| *rule == last.rule && watch.is_acknowledged());
+        Ok(if seen { None } else { series.state.acknowledge(last, by, at) })
+    }
+
     /// Whether some series have a small forest, to save memory.
     pub(crate) fn has_small_forests(&self) -> bool {
         matches!(self.scoring, Scoring::Forest(_)) && self.series.len() > SERIES_FULL_MAX

@@ -1,17 +1,23 @@
 //! What a run leaves for the next one, in one folder: a lock, and a store.
 
+pub(crate) mod asked;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anomaly_core::alert::Transition;
 use anomaly_core::time::Timestamp;
 use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
+use asked::Ask;
+
 use crate::detect::waiting::Waiting;
 use crate::engine::{Engine, Learner, Scoring};
 use crate::input::Mark;
+use crate::store::outbox;
 use crate::store::run::{self, About, Run};
 use crate::store::{End, Store, StoreError, Taken, Trouble};
 
@@ -53,6 +59,7 @@ impl Saved {
 /// The folder, locked for this run.
 #[derive(Debug)]
 pub(crate) struct StateDir {
+    folder: PathBuf,
     store: Arc<Store>,
     /// Held while the run lasts; the system lets go of it however the run ends.
     _lock: File,
@@ -65,7 +72,11 @@ impl StateDir {
         fs::create_dir_all(folder).map_err(fail("written"))?;
         let lock = File::create(folder.join("lock")).map_err(fail("locked"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(StateDir { store: Arc::new(Store::open(&folder.join(STORE))?), _lock: lock }),
+            Ok(()) => Ok(StateDir {
+                folder: folder.to_owned(),
+                store: Arc::new(Store::open(&folder.join(STORE))?),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(fail("locked")(source)),
         }
@@ -74,6 +85,16 @@ impl StateDir {
     /// The store.
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What people asked of a run, with the files that say so.
+    pub(crate) fn asked(&self) -> Result<Vec<(PathBuf, Ask)>, StoreError> {
+        asked::all(&self.folder).map_err(|source| StoreError::io(&self.folder, "read", source))
+    }
+
+    /// The last step of `alert` that was saved.
+    pub(crate) fn last_step(&self, alert: &str) -> Result<Option<Transition>, StoreError> {
+        self.store.reading(|transaction| outbox::last(transaction, alert))
     }
 
     /// What the last run left, with its series for `engine` to fetch; nothing is as good as an empty state.
@@ -128,7 +149,6 @@ fn write_changed(transaction: &WriteTransaction, engine: &Engine) -> Result<(), 
 mod tests {
     use super::*;
     use crate::detect::waiting::Line;
-    use anomaly_core::alert::Transition;
     use anomaly_core::classify::Policy;
     use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
     use anomaly_core::position::{Position, Sequence};
@@ -233,7 +253,7 @@ mod tests {
             let steps: Vec<_> = steps.map(|transition| Taken { transition, why: None }).collect();
             let now = Timestamp::from_ms(on_day * 86_400_000).expect("in range");
             state.save(&Saved::default(), &mut engine, &steps, now).expect("written");
-            let kept = state.store.reading(crate::store::all_steps).expect("read");
+            let kept = state.store.reading(outbox::all).expect("read");
             let step = |step: &Taken| (step.transition.since.as_ms() / 1_000, step.transition.number);
             kept.iter().map(step).collect::<Vec<_>>()
         };

@@ -7,7 +7,7 @@
 mod before;
 mod error;
 mod journal;
-mod outbox;
+pub(crate) mod outbox;
 mod reader;
 mod rejects;
 pub(crate) mod run;
@@ -25,8 +25,6 @@ pub use error::StoreError;
 pub(crate) use error::Trouble;
 pub(crate) use outbox::Taken;
 pub use outbox::Why;
-#[cfg(test)]
-pub(crate) use outbox::all as all_steps;
 pub(crate) use reader::Reader;
 
 /// The newest format this build reads, and the one it writes. The first three were one file that was replaced as a

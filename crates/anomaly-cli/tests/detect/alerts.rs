@@ -1,5 +1,7 @@
 //! `anomaly alerts`: what `--state` keeps of alerts, while nothing runs and beside a run.
 
+use std::time::Duration;
+
 use anomaly_core::time::Timestamp;
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -263,6 +265,56 @@ fn they_can_be_read_beside_a_run_and_after_it_was_killed() {
     running.kill();
     let listed = bench.run("alerts list --json", "");
     assert_eq!((listed.stdout.lines().count(), listed.code), (1, 0), "{}", listed.stderr);
+}
+
+#[test]
+fn a_run_that_has_the_state_for_itself_acknowledges_for_others() {
+    let bench = Bench::new();
+    bench.put("c.toml", FIXED);
+    let mut running = Running::start(&bench, "- --config c.toml --state .anomaly --json");
+    running.send(&(HEADER.to_owned() + &rows(0..21, &FAULTS).concat()));
+    running.next_line();
+    check(
+        &bench,
+        "alerts ack f1 --by ann",
+        expect![[r#"
+            --- stderr
+            a run uses the state in .anomaly: it acknowledges alert f10791a5c2a28229 with its next row
+            --- exit 0
+        "#]],
+    );
+    assert!(bench.run("alerts list", "").stdout.contains("  ann, soon  "));
+    // It looks once a second: the fault goes on until then.
+    let rows = (0..).map(|i| format!("2026-01-01T01:{:02}:{:02}Z,900,3\n", i / 60 % 60, i % 60));
+    let line = rows.take(1_200).find_map(|row| {
+        running.send(&row);
+        running.line_within(Duration::from_millis(50))
+    });
+    let line: Value = serde_json::from_str(&line.expect("a line before the deadline")).expect("JSON");
+    assert_eq!(
+        (&line["step"], &line["by"], &line["number"]),
+        (&"acknowledged".into(), &"ann".into(), &2.into())
+    );
+    let listed = value(&bench, "alerts list --json");
+    assert_eq!(listed["acknowledged_by"], "ann", "{listed}");
+    assert_eq!(std::fs::read_dir(bench.path(".anomaly/asked")).expect("there").count(), 0);
+    assert_eq!(bench.run("alerts ack f1", "").stderr.lines().count(), 1, "somebody has seen it");
+    assert_eq!(running.end().0, 1);
+}
+
+#[test]
+fn what_a_run_was_asked_before_it_ended_is_done_by_the_next() {
+    let bench = Bench::new();
+    piped(&bench, 0..21);
+    let id = value(&bench, "alerts list --json")["alert"].as_str().expect("a name").to_owned();
+    let ask = |alert: &str| format!("{{\"alert\":\"{alert}\",\"by\":\"ann\",\"at_ms\":1767225625000}}");
+    bench.put(&format!(".anomaly/asked/{id}"), ask(&id));
+    bench.put(".anomaly/asked/other", ask("other"));
+    let said = piped(&bench, 21..32);
+    assert!(said.stdout.starts_with("ACKNOWLEDGED stdin: slow at 2026-01-01T00:00:25Z"), "{}", said.stdout);
+    assert!(!said.stdout.contains("STILL"), "{}", said.stdout);
+    assert_eq!(std::fs::read_dir(bench.path(".anomaly/asked")).expect("there").count(), 0);
+    assert_eq!(piped(&bench, 32..33).stdout, "", "once");
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Running {
         self.lines.recv_timeout(DEADLINE).expect("a line before the deadline")
     }
 
+    /// The next line, if one comes `within` so long.
+    pub(crate) fn line_within(&self, within: Duration) -> Option<String> {
+        self.lines.recv_timeout(within).ok()
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("running");
         self.child.wait().expect("ended");

@@ -1,6 +1,7 @@
 //! One run: the loop over inputs and rows, and what is written down on the way.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use crate::clock;
 use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring};
 use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
+use crate::state::asked::Ask;
 use crate::state::{Saved, SavedInput, StateDir};
 use crate::store::{Taken, Why};
 
@@ -36,6 +38,9 @@ const SAVE_LIVE_AFTER: Duration = Duration::from_secs(5);
 const SAVE_SHARE: u32 = 10;
 /// How long an alert may be held up by saving a state first.
 const SAVE_AT_ONCE_MAX: Duration = Duration::from_millis(200);
+
+/// How often it is looked for what people ask.
+const ASKED_AFTER: Duration = Duration::from_secs(1);
 
 /// The most rows of an input that may wait for a verdict, with those behind them. A series for which more would
 /// wait is taken to have fallen silent.
@@ -107,6 +112,9 @@ pub(super) struct Run<'r> {
     saved: Saved,
     /// The steps that alerts took since it was saved, where a state is kept.
     steps: Vec<Taken>,
+    /// When it was looked for what people ask; and what was answered since the state was saved.
+    asked_at: Option<Instant>,
+    answered: Vec<PathBuf>,
     /// Rows that wait, by the name of their input.
     waiting: BTreeMap<String, Waiting>,
     saved_at: Instant,
@@ -160,6 +168,8 @@ impl<'r> Run<'r> {
             memory_bytes: options.memory_bytes.unwrap_or_else(memory::for_series),
             saved,
             steps: Vec::new(),
+            asked_at: None,
+            answered: Vec::new(),
             waiting,
             saved_at: Instant::now(),
             save_took: Duration::ZERO,
@@ -219,10 +229,12 @@ impl<'r> Run<'r> {
                 held = Some(row);
                 break Ok(());
             }
-            let transitions = match self.row(&mut reader, row) {
+            let number = row.number;
+            let mut transitions = match self.row(&mut reader, row) {
                 Err(Left::Input(error)) => break Err(error),
                 other => other?,
             };
+            transitions.extend(self.acknowledge(&reader, number)?);
             self.watcher.read(&rows);
             if self.state.is_some() {
                 keeper.mark = rows.mark();
@@ -594,6 +606,29 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
+    /// Takes up what people asked since this was done last, a second ago at least, with row `row`. Gives back the steps
+    /// that alerts took.
+    fn acknowledge(&mut self, reader: &Reader, row: u64) -> Result<Vec<Transition>, DetectError> {
+        let is_due = self.asked_at.is_none_or(|asked_at| asked_at.elapsed() >= ASKED_AFTER);
+        let Some(state) = self.state.as_ref().filter(|_| is_due) else { return Ok(Vec::new()) };
+        self.asked_at = Some(Instant::now());
+        let mut steps = Vec::new();
+        for (file, Ask { alert, by, at_ms }) in state.asked()? {
+            if self.answered.contains(&file) {
+                continue;
+            }
+            let unsaved = self.steps.iter().rev().map(|taken| &taken.transition);
+            let unsaved = unsaved.clone().find(|step| step.alert.as_str() == alert).cloned();
+            let last = unsaved.map_or_else(|| state.last_step(&alert), |last| Ok(Some(last)))?;
+            if let Some(last) = last {
+                steps.extend(self.engine.acknowledge(&last, &by, at_ms)?);
+            }
+            self.answered.push(file);
+        }
+        self.write_alerts(reader, row, None, &steps)?;
+        Ok(steps)
+    }
+
     /// Puts series by that were not used for long, if those at hand take too much memory. What changed must be saved
     /// first, with all that goes with it.
     fn make_room(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
@@ -643,6 +678,10 @@ impl<'r> Run<'r> {
         }
         state.save(&self.saved, &mut self.engine, &self.steps, clock::now())?;
         self.steps.clear();
+        for file in std::mem::take(&mut self.answered) {
+            // One that stays is answered again, which changes nothing.
+            let _ = fs::remove_file(file);
+        }
         (self.saved_at, self.save_took, self.rows_since_save) = (Instant::now(), began.elapsed(), 0);
         Ok(())
     }

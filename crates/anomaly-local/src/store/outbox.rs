@@ -152,6 +152,13 @@ pub(crate) fn all(transaction: &ReadTransaction) -> Result<Vec<Taken>, Trouble> 
     Ok(all)
 }
 
+/// The last step of `alert`.
+pub(crate) fn last(transaction: &ReadTransaction, alert: &str) -> Result<Option<Transition>, Trouble> {
+    let outbox = transaction.open_table(OUTBOX)?;
+    let last = outbox.range((alert, 0)..=(alert, u32::MAX))?.next_back().transpose()?;
+    last.map(|(_, row)| read(row.value().0)).transpose()
+}
+
 fn how_it_stands(place: (&str, u32), standing: &str) -> Result<Standing, Trouble> {
     let damaged = |error| Trouble::Row(format!("alert {} transition {}: {error}", place.0, place.1));
     serde_json::from_str(standing).map_err(damaged)

@@ -197,27 +197,34 @@ macro_rules! kept {
 
 impl Memory {
     /// Judges `number`, which is of the time `at`, by `rule`'s method, then learns from it.
-    #[inline]
     pub(crate) fn judge(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Finding {
-        let said = match &rule.method {
+        let mut finding = Finding::Unjudged(Nothing::Absent);
+        self.judge_into(rule, at, number, &mut finding);
+        finding
+    }
+
+    /// [`Memory::judge`], which leaves what it finds in `finding`: to be handed from one to the next it would be copied
+    /// as often, and that takes longer than to find it.
+    #[inline(always)]
+    pub(crate) fn judge_into(&mut self, rule: &Rule, at: Timestamp, number: f64, finding: &mut Finding) {
+        match &rule.method {
             Method::Static { threshold } => {
-                Said::Judged(Margin::fixed(away(rule.sides, number, *threshold), number, *threshold))
+                let side = away(rule.sides, number, *threshold);
+                rule.conclude_into(Margin::fixed(side, number, *threshold), finding);
             }
-            Method::Sigma { k, warmup } => self.moments.judge(*k, *warmup, rule.sides, number),
-            _ => self.say(rule, at, number),
-        };
-        match said {
-            Said::WarmingUp { seen, needed, score } => Finding::WarmingUp { seen, needed, score },
-            Said::Unjudged(nothing) => Finding::Unjudged(nothing),
-            Said::Judged(margin) => rule.conclude(margin),
+            Method::Sigma { k, warmup } => match self.moments.judge(*k, *warmup, rule.sides, number) {
+                Ok(margin) => rule.conclude_into(margin, finding),
+                Err(seen) => *finding = Finding::WarmingUp { seen, needed: *warmup, score: None },
+            },
+            _ => *finding = self.judge_longer(rule, at, number),
         }
     }
 
-    /// What methods say that take longer than a call.
+    /// By methods that take longer than a call.
     #[inline(never)]
-    fn say(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Said {
+    fn judge_longer(&mut self, rule: &Rule, at: Timestamp, number: f64) -> Finding {
         let (sides, kept) = (rule.sides, &mut self.kept);
-        match &rule.method {
+        let said = match &rule.method {
             Method::Robust(robust) => robust.judge(kept!(kept, Robust), sides, number),
             Method::Quantile(quantile) => quantile.judge(kept!(kept, Quantile), sides, number),
             Method::Evt(evt) => evt.judge(kept!(kept, Evt), sides, number),
@@ -228,6 +235,11 @@ impl Memory {
             Method::Static { .. } | Method::Sigma { .. } | Method::NoData(_) => {
                 Said::Unjudged(Nothing::Absent)
             }
+        };
+        match said {
+            Said::WarmingUp { seen, needed, score } => Finding::WarmingUp { seen, needed, score },
+            Said::Unjudged(nothing) => Finding::Unjudged(nothing),
+            Said::Judged(margin) => rule.conclude(margin),
         }
     }
 }
@@ -235,10 +247,19 @@ impl Memory {
 impl Rule {
     /// What `margin` means to the rule.
     pub(crate) fn conclude(&self, margin: Margin) -> Finding {
+        let mut finding = Finding::Normal(margin);
+        self.conclude_into(margin, &mut finding);
+        finding
+    }
+
+    #[inline(always)]
+    fn conclude_into(&self, margin: Margin, finding: &mut Finding) {
         match margin.is_beyond() {
-            false => Finding::Normal(margin),
-            true if self.ignore.covers(margin.value(), margin.expected()) => Finding::Ignored(margin),
-            true => Finding::Anomalous(margin, severity(&self.severity, &margin)),
+            false => *finding = Finding::Normal(margin),
+            true if self.ignore.covers(margin.value(), margin.expected()) => {
+                *finding = Finding::Ignored(margin);
+            }
+            true => *finding = Finding::Anomalous(margin, severity(&self.severity, &margin)),
         }
     }
 }

@@ -70,27 +70,29 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Watch {
-    /// Judges `number` and moves the alert along. At most one step a reading. `calibration` is that of the model
-    /// whose score `number` is, where there is one.
-    #[inline]
+    /// Judges `number`, leaves in `finding` what is found, and moves the alert along. At most one step a reading.
+    /// `calibration` is that of the model whose score `number` is, where there is one.
+    #[inline(always)]
     pub(crate) fn observe(
         &mut self,
         asked: Asked<'_>,
         number: Option<f64>,
         calibration: Option<&Calibration>,
-    ) -> (Finding, Option<Box<Stepped>>) {
+        finding: &mut Finding,
+    ) -> Option<Box<Stepped>> {
         let rule = asked.rule;
-        let finding = match number {
-            None => Finding::Unjudged(Nothing::Absent),
-            Some(number) => calibration
-                .and_then(|calibration| rule::calibrated(calibration, rule, number))
-                .unwrap_or_else(|| self.judge(asked, number)),
-        };
+        match number {
+            None => *finding = Finding::Unjudged(Nothing::Absent),
+            Some(number) => match calibration.and_then(|known| rule::calibrated(known, rule, number)) {
+                Some(by_model) => *finding = by_model,
+                None => self.judge(asked, number, finding),
+            },
+        }
         if rule.counts_readings() {
             self.life_mut().count();
         }
         let stepped = match finding {
-            Finding::Anomalous(margin, severity) => self.strange(asked, margin, severity),
+            Finding::Anomalous(margin, severity) => self.strange(asked, *margin, *severity),
             Finding::Normal(margin) => self.normal(asked, margin, margin.excess < rule.clear.below),
             Finding::Ignored(margin) => self.normal(asked, margin, true),
             Finding::Unjudged(Nothing::Absent | Nothing::EngineBlind) => self.missing(asked),
@@ -99,15 +101,15 @@ impl Watch {
         if self.life.is_some() {
             self.tidy();
         }
-        (finding, stepped)
+        stepped
     }
 
-    #[inline]
-    fn judge(&mut self, Asked { rule, at, .. }: Asked<'_>, number: f64) -> Finding {
-        if shadow::is_wanted(rule) {
-            return self.judge_beside(rule, at, number);
+    #[inline(always)]
+    fn judge(&mut self, Asked { rule, at, .. }: Asked<'_>, number: f64, finding: &mut Finding) {
+        match shadow::is_wanted(rule) {
+            true => *finding = self.judge_beside(rule, at, number),
+            false => self.memory.judge_into(rule, at, number, finding),
         }
-        self.memory.judge(rule, at, number)
     }
 
     #[inline(never)]

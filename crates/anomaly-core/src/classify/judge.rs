@@ -43,12 +43,10 @@ impl<'p> Judge<'p> {
     /// The caller asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
     pub fn classify(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
         judgement.transitions.clear();
-        match silence::listen(self.policy, state, &scored.reading) {
-            None => self.judge_heard(state, scored, None, judgement),
-            Some(hearing) => {
-                self.judge_heard(state, scored, Some(&hearing), judgement);
-                judgement.transitions.splice(0..0, hearing.transitions);
-            }
+        let hearing = silence::listen(self.policy, state, &scored.reading);
+        self.judge_heard(state, scored, hearing.as_ref(), judgement);
+        if let Some(hearing) = hearing {
+            judgement.transitions.splice(0..0, hearing.transitions);
         }
         state.seen.see(&scored.reading.position);
     }
@@ -147,10 +145,15 @@ impl Case<'_> {
             calendar: self.calendar(rule, Effect::Hold),
         };
         let watch = state.watches.of(name, place);
-        let (finding, stepped) = watch.observe(asked, number, calibration);
+        let stepped = watch.observe(asked, number, calibration, &mut found.finding);
         found.number = number;
-        found.finding = finding;
-        found.standing = watch.standing(rule, stepped.as_deref());
+        // Mostly things stand as they stood on the reading before.
+        let idle = Standing::Idle { hold: rule.hold };
+        if stepped.is_some() || !watch.is_idle(rule) {
+            found.standing = watch.standing(rule, stepped.as_deref());
+        } else if found.standing != idle {
+            found.standing = idle;
+        }
         found.fallback = judge.fallback.is_some() && *judges == Judges::Score;
         found.filled.clear();
         if !reading.filled.is_empty() {

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 pub struct Sequence(Number);
 
 /// A series keeps and compares one with each reading: those that sources give in fact (Kinesis 56 digits, SQS 20)
-/// need no memory of their own, and four comparisons.
+/// need no memory of their own, and a few comparisons.
 #[derive(Clone)]
 enum Number {
     Short(Short),
@@ -28,18 +28,17 @@ enum Number {
     Long(Arc<str>),
 }
 
-/// The most digits of a [`Short`].
-const SHORT_DIGITS: usize = 64;
-/// The bits of a digit in it.
-const DIGIT_BITS: u32 = 4;
+/// The most digits of a [`Short`]: four bits each, in all of it but a byte for their number.
+const SHORT_DIGITS: usize = 62;
+/// Bits behind the number of digits, in the first word.
+const LENGTH_SHIFT: u32 = 56;
+/// Digits for which there are bits.
+const DIGITS: usize = 64;
 
-/// A number, with the zeros before it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Short {
-    length: u8,
-    /// Four bits a digit, the last digit in the lowest bits of the last word.
-    words: [u64; SHORT_DIGITS * DIGIT_BITS as usize / 64],
-}
+/// A number of so many digits, the zeros before them too: their number, then the digits, the last one in the lowest
+/// bits of the last word. Ordered as the sequences are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Short(u64, u64, u64, u64);
 
 impl Sequence {
     /// The number written as `digits`; leading zeros are dropped.
@@ -74,7 +73,7 @@ impl Sequence {
     /// How long the text is, in bytes.
     pub(crate) fn length(&self) -> usize {
         match &self.0 {
-            Number::Short(short) => usize::from(short.length),
+            Number::Short(short) => short.length(),
             Number::Long(text) => text.len(),
         }
     }
@@ -84,7 +83,7 @@ impl Sequence {
         match &self.0 {
             Number::Short(short) => {
                 let digits = short.digits();
-                let digits = &digits[SHORT_DIGITS - usize::from(short.length)..];
+                let digits = &digits[DIGITS - short.length()..];
                 // Digits are text.
                 read(std::str::from_utf8(digits).unwrap_or_default())
             }
@@ -94,50 +93,45 @@ impl Sequence {
 }
 
 impl Short {
-    /// As numbers are of which a longer one is larger.
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        let mut words = self.words.iter().zip(&other.words);
-        let by_words =
-            || words.find(|(one, other)| one != other).map_or(Ordering::Equal, |(one, other)| one.cmp(other));
-        self.length.cmp(&other.length).then_with(by_words)
-    }
-
     /// `None` if it is longer, or no number.
     fn of(text: &[u8]) -> Option<Self> {
-        let mut digits = [b'0'; SHORT_DIGITS];
-        let zeros = SHORT_DIGITS.checked_sub(text.len())?;
-        digits[zeros..].copy_from_slice(text);
+        let length = Some(text.len()).filter(|length| *length <= SHORT_DIGITS)?;
+        let mut digits = [b'0'; DIGITS];
+        digits[DIGITS - length..].copy_from_slice(text);
         let is_number = text.iter().fold(true, |so_far, byte| so_far & byte.is_ascii_digit());
-        let mut short = Short { length: text.len() as u8, words: [0; 4] };
-        for (word, digits) in short.words.iter_mut().zip(digits.as_chunks::<16>().0) {
-            let [high, low] = [0, 8].map(|from| packed(std::array::from_fn(|i| digits[from + i])));
-            *word = high << 32 | low;
-        }
-        is_number.then_some(short)
+        let (eights, _) = digits.as_chunks();
+        let word = |i: usize| u64::from(packed(eights[i])) << 32 | u64::from(packed(eights[i + 1]));
+        let counted = word(0) | (length as u64) << LENGTH_SHIFT;
+        is_number.then_some(Short(counted, word(2), word(4), word(6)))
     }
 
-    /// All of them, the zeros before them too.
-    fn digits(&self) -> [u8; SHORT_DIGITS] {
-        let mut digits = [0; SHORT_DIGITS];
-        for (digits, word) in digits.as_chunks_mut::<16>().0.iter_mut().zip(self.words) {
-            digits[..8].copy_from_slice(&unpacked(word >> 32));
-            digits[8..].copy_from_slice(&unpacked(word & u64::from(u32::MAX)));
+    fn length(self) -> usize {
+        (self.0 >> LENGTH_SHIFT) as usize
+    }
+
+    /// The digits, with zeros before them.
+    fn digits(self) -> [u8; DIGITS] {
+        let mut digits = [0; DIGITS];
+        let words = [self.0 & ((1 << LENGTH_SHIFT) - 1), self.1, self.2, self.3];
+        let eights = words.into_iter().flat_map(|word| [(word >> 32) as u32, word as u32]);
+        for (place, eight) in digits.as_chunks_mut().0.iter_mut().zip(eights) {
+            *place = unpacked(eight);
         }
         digits
     }
 }
 
 /// Eight digits, four bits each: of the eight bytes, the low halves move together.
-fn packed(digits: [u8; 8]) -> u64 {
+fn packed(digits: [u8; 8]) -> u32 {
     let apart = u64::from_be_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = (apart | apart >> 4) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-    (fours | fours >> 16) & 0xffff_ffff
+    (fours | fours >> 16) as u32
 }
 
 /// The eight digits that [`packed`] was given.
-fn unpacked(packed: u64) -> [u8; 8] {
+fn unpacked(packed: u32) -> [u8; 8] {
+    let packed = u64::from(packed);
     let fours = (packed | packed << 16) & 0x0000_ffff_0000_ffff;
     let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
     let apart = (pairs | pairs << 4) & 0x0f0f_0f0f_0f0f_0f0f;

@@ -123,6 +123,7 @@ pub enum Basis {
 
 impl Margin {
     /// `excess` is put on the side of the threshold that `beyond` says, if rounding lost it.
+    #[inline(always)]
     pub(crate) fn new(beyond: bool, judged: f64, threshold: f64, excess: f64, basis: Basis) -> Self {
         // Both subtractions and divisions of infinities give nothing; a number in sight of its threshold is no excess.
         let excess = if excess.is_nan() { 0.0 } else { excess.clamp(-EXCESS_MAX, EXCESS_MAX) };
@@ -147,6 +148,7 @@ impl Margin {
     /// is the distance / reach.
     ///
     /// A reach of 0 (all equal so far) makes any other number infinitely strange.
+    #[inline(always)]
     pub(crate) fn reaching(side: Side, judged: f64, middle: f64, reach: f64, basis: Basis) -> Self {
         let (distance, threshold) = match side {
             Side::High => (judged - middle, (middle + reach).min(f64::MAX)),

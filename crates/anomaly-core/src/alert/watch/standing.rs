@@ -73,20 +73,28 @@ impl fmt::Display for Standing {
 }
 
 impl Watch {
+    /// Whether no alert is open, nor anything strange among the last readings that an alert of `rule` takes.
+    #[inline(always)]
+    pub(crate) fn is_idle(&self, rule: &Rule) -> bool {
+        self.open.is_none() && self.strange_of(rule) == 0
+    }
+
+    fn strange_of(&self, rule: &Rule) -> u64 {
+        self.strange & (u64::MAX >> (64 - rule.hold.n()))
+    }
+
     /// How things stand after a reading, on which `stepped` came of it.
     pub(crate) fn standing(&self, rule: &Rule, stepped: Option<&Stepped>) -> Standing {
         if let Some(Stepped { step, held, .. }) = stepped {
             return Standing::Took { step: *step, held: held.clone().map(Box::new) };
         }
-        let strange = self.strange & (u64::MAX >> (64 - rule.hold.n()));
-        match &self.open {
-            Some(_) => self.firing(rule),
-            None if strange == 0 => Standing::Idle { hold: rule.hold },
-            None => Standing::Pending { anomalous: strange.count_ones(), hold: rule.hold },
+        match (&self.open, self.strange_of(rule).count_ones()) {
+            (Some(_), _) => self.firing(rule),
+            (None, 0) => Standing::Idle { hold: rule.hold },
+            (None, anomalous) => Standing::Pending { anomalous, hold: rule.hold },
         }
     }
 
-    #[inline(never)]
     fn firing(&self, rule: &Rule) -> Standing {
         let flaps = self.life.as_ref().is_some_and(|life| life.is_flapping());
         Standing::Firing {

@@ -31,13 +31,13 @@ impl Watch {
         None
     }
 
-    #[inline]
-    pub(super) fn normal(&mut self, asked: Asked<'_>, margin: Margin, calm: bool) -> Option<Box<Stepped>> {
+    #[inline(always)]
+    pub(super) fn normal(&mut self, asked: Asked<'_>, margin: &Margin, calm: bool) -> Option<Box<Stepped>> {
         let enough = self.push(asked, Some(false));
         if self.open.is_none() {
             return self.without_a_reading(asked, enough);
         }
-        self.calm(asked, margin, calm)
+        self.calm(asked, *margin, calm)
     }
 
     /// There is no number. Nothing comes of it unless the rule says what that counts.

@@ -1,6 +1,12 @@
 use super::*;
 use crate::config::{Clear, Learn, MOfN, Method, Missing, Severity};
 
+fn observe(watch: &mut Watch, asked: Asked<'_>, number: Option<f64>) -> (Finding, Option<Box<Stepped>>) {
+    let mut finding = Finding::Unjudged(Nothing::Silence);
+    let stepped = watch.observe(asked, number, None, &mut finding);
+    (finding, stepped)
+}
+
 /// What happened on a reading: a step, in lower case if nobody is told; else `x` if it is anomalous.
 fn letter(finding: &Finding, stepped: Option<&Stepped>) -> char {
     let Some(Stepped { step, held, .. }) = stepped else {
@@ -24,7 +30,7 @@ fn run(rule: &Rule, numbers: &[f64]) -> (String, Vec<Stepped>) {
     let story = numbers.iter().zip(0..).map(|(number, i)| {
         let at = Timestamp::from_ms(i * 1000).expect("in range");
         let (finding, stepped) =
-            watch.observe(Asked { rule, series: &series, at, calendar: None }, Some(*number), None);
+            observe(&mut watch, Asked { rule, series: &series, at, calendar: None }, Some(*number));
         steps.extend(stepped.as_deref().cloned());
         letter(&finding, stepped.as_deref())
     });
@@ -98,7 +104,7 @@ fn in_calendar(text: &str, hours: std::ops::Range<i64>) -> String {
         let at = Timestamp::from_ms(i * 1000).expect("in range");
         let calendar = hours.contains(&i).then_some("nights");
         let asked = Asked { rule: &rule, series: &series, at, calendar };
-        let (finding, stepped) = watch.observe(asked, Some(number), None);
+        let (finding, stepped) = observe(&mut watch, asked, Some(number));
         letter(&finding, stepped.as_deref())
     });
     story.collect()
@@ -121,7 +127,7 @@ fn who_has_seen_it_is_not_reminded_unless_it_gets_worse() {
     let say = |watch: &mut Watch, i: i64, number: f64| {
         let at = Timestamp::from_ms(i * 1000).expect("in range");
         let asked = Asked { rule: &rule, series: &series, at, calendar: None };
-        let (finding, stepped) = watch.observe(asked, Some(number), None);
+        let (finding, stepped) = observe(watch, asked, Some(number));
         letter(&finding, stepped.as_deref())
     };
     let first: String = (0..3).map(|i| say(&mut watch, i, 11.0)).collect();
@@ -179,7 +185,7 @@ fn with_gaps(rule: &Rule, text: &str) -> String {
     let story = text.chars().zip(0..).map(|(c, i)| {
         let at = Timestamp::from_ms(i * 1000).expect("in range");
         let number = c.to_digit(36).map(f64::from);
-        match watch.observe(Asked { rule, series: &series, at, calendar: None }, number, None) {
+        match observe(&mut watch, Asked { rule, series: &series, at, calendar: None }, number) {
             (_, Some(stepped)) if stepped.step == Step::Fired => 'F',
             (_, Some(_)) => 'R',
             (Finding::Anomalous(..), None) => 'x',
@@ -218,10 +224,8 @@ fn readings_that_did_not_come_are_missing() {
     let mut watch = Watch::default();
     let mut fired = |s: i64| {
         let at = Timestamp::from_ms(s * 1000).expect("in range");
-        watch
-            .observe(Asked { rule: &rule, series: &series, at, calendar: None }, Some(1.0), None)
-            .1
-            .map(|stepped| stepped.margin.to_string())
+        let asked = Asked { rule: &rule, series: &series, at, calendar: None };
+        observe(&mut watch, asked, Some(1.0)).1.map(|stepped| stepped.margin.to_string())
     };
     for s in [0, 60, 125, 180, 235] {
         assert_eq!(fired(s), None, "in time, and before the first there was nothing to miss");

@@ -27,23 +27,18 @@ struct Row {
 impl Recent {
     /// Remembers the values of a reading, and forgets the oldest one's.
     pub(super) fn push(&mut self, features: &[f64]) {
-        let mut row = Row { length: features.len().min(FEATURES_KEPT) as u8, ..Row::default() };
-        // An infinite f32 would be `null` in JSON and make the message unreadable.
-        let single = |value: f64| (value as f32).clamp(f32::MIN, f32::MAX);
-        row.values.iter_mut().zip(features).for_each(|(kept, value)| *kept = single(*value));
         if self.rows.len() < RECENT_KEPT {
-            return self.add(row);
+            return self.rows_mut().push(Row::of(features));
         }
-        self.rows[self.oldest] = row;
+        self.rows[self.oldest] = Row::of(features);
         self.oldest = if self.oldest + 1 == RECENT_KEPT { 0 } else { self.oldest + 1 };
     }
 
+    /// With room for all that is kept, and no more.
     #[cold]
-    fn add(&mut self, row: Row) {
-        if self.rows.is_empty() {
-            self.rows.reserve_exact(RECENT_KEPT);
-        }
-        self.rows.push(row);
+    fn rows_mut(&mut self) -> &mut Vec<Row> {
+        self.rows.reserve_exact(RECENT_KEPT - self.rows.len());
+        &mut self.rows
     }
 
     /// Oldest first.
@@ -83,6 +78,16 @@ impl<'de> Deserialize<'de> for Recent {
 }
 
 impl Row {
+    #[inline(always)]
+    fn of(features: &[f64]) -> Self {
+        let mut row = Row { length: features.len().min(FEATURES_KEPT) as u8, ..Row::default() };
+        for (kept, value) in row.values.iter_mut().zip(features) {
+            // An infinite f32 would be `null` in JSON and make the message unreadable.
+            *kept = (*value as f32).clamp(f32::MIN, f32::MAX);
+        }
+        row
+    }
+
     fn as_slice(&self) -> &[f32] {
         &self.values[..usize::from(self.length)]
     }

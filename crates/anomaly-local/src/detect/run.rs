@@ -1,46 +1,32 @@
-//! One run: the loop over inputs and rows, and what is written down on the way.
+//! One run: the loop over inputs and rows.
+
+mod checkpoint;
+mod told;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anomaly_core::alert::{Standing, Step, Transition};
-use anomaly_core::classify::{Found, Policy};
+use anomaly_core::alert::Transition;
+use anomaly_core::classify::Policy;
 use anomaly_core::config::{self, Config, Input, ModelKind};
-use anomaly_core::explain::Explained;
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
-use anomaly_core::reject::Reject;
-use anomaly_core::rejects::Versions;
 use anomaly_core::rule::Finding;
-use anomaly_core::time::Timestamp;
-use anomaly_core::wire::{self, RejectV1, TransitionV1};
+use anomaly_core::wire::RejectV1;
 use anomaly_detect::Model;
 
 use super::memory;
 use super::waiting::{Line, Verdict, Waiting};
-use super::{DetectError, Options, Rejects, Summary, Watcher, Which};
+use super::{DetectError, Options, Summary, Watcher, Which};
 use crate::clock;
 use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring};
-use crate::input::{InputError, Mark, Row, Rows, Source, Stop};
+use crate::input::{InputError, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
-use crate::state::asked::Ask;
-use crate::state::{Saved, SavedInput, StateDir};
-use crate::store::{Taken, Why};
+use crate::state::{Saved, StateDir};
+use crate::store::Taken;
 
-/// Rows after which a state is saved.
-const SAVE_AFTER_ROWS: u64 = 1_000;
-/// How old the state of a pipe may become while rows arrive; they do not come again.
-const SAVE_LIVE_AFTER: Duration = Duration::from_secs(5);
-/// Saving takes at most this part of the time, however large the state: one in ten.
-const SAVE_SHARE: u32 = 10;
-/// How long an alert may be held up by saving a state first.
-const SAVE_AT_ONCE_MAX: Duration = Duration::from_millis(200);
-
-/// How often it is looked for what people ask.
-const ASKED_AFTER: Duration = Duration::from_secs(1);
+use checkpoint::{Keeper, to_json};
 
 /// The most rows of an input that may wait for a verdict, with those behind them. A series for which more would
 /// wait is taken to have fallen silent.
@@ -80,23 +66,6 @@ struct Reader {
     readings: u64,
     /// What is wrong with the first row that was rejected.
     first_reject: Option<String>,
-}
-
-impl Reader {
-    /// Why an alert took a step on `row`, of which this was `judged`, as `--explain` says it; `None` if no finding is
-    /// of this step.
-    fn why(&self, row: u64, judged: Option<&Judged>, step: &Transition) -> Option<Why> {
-        let Transition { series, at, .. } = step;
-        let (index, (rule, on)) =
-            self.policy.names(series).enumerate().find(|(_, (rule, _))| rule.name == step.rule)?;
-        let of_silence = (step.is_of_silence() && step.step == Step::Fired).then(|| Found::of_silence(step));
-        let of_reading = judged.and_then(|judged| judged.judgement.findings.get(index));
-        let found = of_silence.as_ref().or(of_reading)?;
-        let is_of_it = matches!(found.standing, Standing::Took { step: took, .. } if took == step.step);
-        let score = judged.and_then(|judged| judged.score);
-        let explained = Explained { row, series, at: *at, rule, on, score, found };
-        is_of_it.then(|| Why { input: self.name.clone(), row, text: explained.to_text() })
-    }
 }
 
 pub(super) struct Run<'r> {
@@ -443,249 +412,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Writes down steps that the row made by its arrival and not by what is in it: of series that are silent by then,
-    /// and of its own.
-    fn silent(&mut self, reader: &Reader, row: u64, transitions: &[Transition]) -> Result<(), DetectError> {
-        self.explain_silence(reader, row, transitions)?;
-        self.write_alerts(reader, row, None, transitions)
-    }
-
-    /// A silence has no reading: it is found on the row by which it is known.
-    fn explain_silence(
-        &mut self,
-        reader: &Reader,
-        row: u64,
-        transitions: &[Transition],
-    ) -> Result<(), DetectError> {
-        let fired = |t: &&Transition| t.is_of_silence() && t.step == Step::Fired;
-        for fired in transitions.iter().filter(fired) {
-            let (series, at) = (&fired.series, fired.at);
-            if !self.wants(series, at) {
-                continue;
-            }
-            let found = Found::of_silence(fired);
-            let of_rule = reader.policy.names(series).filter(|(rule, _)| rule.name == fired.rule);
-            let explained =
-                of_rule.map(|(rule, on)| Explained { row, series, at, rule, on, score: None, found: &found });
-            self.explain_all(reader.live, &explained.collect::<Vec<_>>())?;
-        }
-        Ok(())
-    }
-
-    /// Writes down and tells what was found, where somebody wants to know.
-    fn explain(&mut self, reader: &Reader, row: u64, judged: &Judged) -> Result<(), DetectError> {
-        let Judged { series, at, score, judgement } = judged;
-        if !self.wants(series, *at) {
-            return Ok(());
-        }
-        let found = reader.policy.names(series).zip(&judgement.findings);
-        let explained = found.map(|((rule, on), found)| Explained {
-            row,
-            series,
-            at: *at,
-            rule,
-            on,
-            score: *score,
-            found,
-        });
-        self.explain_all(reader.live, &explained.collect::<Vec<_>>())
-    }
-
-    /// Whether somebody wants to know what was found of `series` at `at`; remembers what is nearest to what is wanted.
-    fn wants(&mut self, series: &SeriesId, at: Timestamp) -> bool {
-        if let Some(Which { at: wanted, .. }) = self.explain.as_ref().filter(|which| which.series == *series)
-        {
-            let off = |time: &Timestamp| time.ms_since(*wanted).abs();
-            self.summary.nearest = self.summary.nearest.into_iter().chain([at]).min_by_key(off);
-        }
-        self.findings.is_some() || self.is_wanted(series, at)
-    }
-
-    fn is_wanted(&self, series: &SeriesId, at: Timestamp) -> bool {
-        self.explain.as_ref().is_some_and(|which| which.series == *series && which.at == at)
-    }
-
-    /// Writes down, and tells, what is `explained`: all of one series and time.
-    fn explain_all(&mut self, live: bool, explained: &[Explained<'_>]) -> Result<(), DetectError> {
-        let Some(Explained { row, series, at, .. }) = explained.first() else { return Ok(()) };
-        let is_wanted = self.is_wanted(series, *at);
-        let mut text = if is_wanted { format!("{series} at {at}, row {row}") } else { String::new() };
-        for explained in explained {
-            if let Some(findings) = &mut self.findings {
-                findings.line(&explained.to_json())?;
-            }
-            if is_wanted {
-                text += &format!("\n{}", explained.to_text());
-            }
-        }
-        if let (Some(findings), true) = (&mut self.findings, live) {
-            findings.flush()?;
-        }
-        if is_wanted {
-            self.summary.explained += 1;
-            let told = self.watcher.explained(&text);
-            self.heard(told)?;
-        }
-        Ok(())
-    }
-
-    /// Writes down steps that `row` made, by its arrival or by what was `judged` of it.
-    fn write_alerts(
-        &mut self,
-        reader: &Reader,
-        row: u64,
-        judged: Option<&Judged>,
-        transitions: &[Transition],
-    ) -> Result<(), DetectError> {
-        for transition in transitions {
-            match transition.step {
-                _ if transition.held.is_some() => self.summary.held += 1,
-                Step::Fired | Step::Flapping => self.summary.fired += 1,
-                Step::Resolved => self.summary.resolved += 1,
-                Step::Escalated | Step::Repeated | Step::Acknowledged => {}
-            }
-            if self.state.is_some() {
-                let why = reader.why(row, judged, transition);
-                self.steps.push(Taken { transition: transition.clone(), why });
-            }
-            if let Some(alerts) = &mut self.alerts {
-                alerts.line(&wire::write(&TransitionV1::new(transition.clone())))?;
-                alerts.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self, transitions: &[Transition]) -> Result<(), DetectError> {
-        for transition in transitions {
-            let told = self.watcher.stepped(transition);
-            self.heard(told)?;
-        }
-        Ok(())
-    }
-
-    /// Nobody listening any more ends the run in good order.
-    fn heard(&mut self, told: io::Result<()>) -> Result<(), DetectError> {
-        match told {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.summary.pipe_closed = true;
-                self.stop.request();
-                Ok(())
-            }
-            other => other.map_err(DetectError::Watcher),
-        }
-    }
-
-    fn reject(&mut self, reader: &mut Reader, number: u64, rejected: &RejectV1) -> Result<(), DetectError> {
-        let reason: &Reject = &rejected.reject;
-        let words = || format!("row {number}: {reason}");
-        reader.first_reject.get_or_insert_with(words);
-        let first = || Rejects { count: 0, first: format!("{} {}", reader.name, words()) };
-        self.summary.rejects.entry(reason.as_str()).or_insert_with(first).count += 1;
-        let Some(rejects) = &mut self.rejects else { return Ok(()) };
-        rejects.line(&wire::write(&Versions::of(&self.config).stamp(rejected.clone())))?;
-        rejects.flush()
-    }
-
-    fn save_if_due(
-        &mut self,
-        reader: &mut Reader,
-        keeper: &Keeper,
-        stepped: bool,
-    ) -> Result<(), DetectError> {
-        let since = self.saved_at.elapsed();
-        let much = self.rows_since_save >= SAVE_AFTER_ROWS || reader.live && since >= SAVE_LIVE_AFTER;
-        let affordable = since >= self.save_took * SAVE_SHARE;
-        // What a pipe said does not come again: an alert is remembered before it is told, unless that would
-        // hold it up.
-        let at_once = reader.live && stepped && self.save_took < SAVE_AT_ONCE_MAX;
-        if at_once || much && affordable {
-            self.note_down(reader, keeper)?;
-            self.save()?;
-        }
-        Ok(())
-    }
-
-    /// Takes up what people asked since this was done last, a second ago at least, with row `row`. Gives back the steps
-    /// that alerts took.
-    fn acknowledge(&mut self, reader: &Reader, row: u64) -> Result<Vec<Transition>, DetectError> {
-        let is_due = self.asked_at.is_none_or(|asked_at| asked_at.elapsed() >= ASKED_AFTER);
-        let Some(state) = self.state.as_ref().filter(|_| is_due) else { return Ok(Vec::new()) };
-        self.asked_at = Some(Instant::now());
-        let mut steps = Vec::new();
-        for (file, Ask { alert, by, at_ms }) in state.asked()? {
-            if self.answered.contains(&file) {
-                continue;
-            }
-            let unsaved = self.steps.iter().rev().map(|taken| &taken.transition);
-            let unsaved = unsaved.clone().find(|step| step.alert.as_str() == alert).cloned();
-            let last = unsaved.map_or_else(|| state.last_step(&alert), |last| Ok(Some(last)))?;
-            if let Some(last) = last {
-                steps.extend(self.engine.acknowledge(&last, &by, at_ms)?);
-            }
-            self.answered.push(file);
-        }
-        self.write_alerts(reader, row, None, &steps)?;
-        Ok(steps)
-    }
-
-    /// Puts series by that were not used for long, if those at hand take too much memory. What changed must be saved
-    /// first, with all that goes with it.
-    fn make_room(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
-        self.engine.series.put_by(self.memory_bytes);
-        if self.engine.series.is_over(self.memory_bytes) {
-            self.note_down(reader, keeper)?;
-            self.save()?;
-            self.engine.series.put_by(self.memory_bytes);
-        }
-        Ok(())
-    }
-
-    /// Notes how far the input at hand was judged and written, for the next save.
-    fn note_down(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
-        if let Some(scores) = &mut reader.scores {
-            if self.state.is_some() {
-                scores.sync()?
-            } else {
-                scores.flush()?
-            }
-            self.saved.outputs.insert(absolute_path(&scores.path), scores.bytes);
-        }
-        if let Some(mark) = &keeper.mark {
-            let input = SavedInput {
-                path: keeper.path.clone(),
-                given: to_json(&keeper.given),
-                completed: to_json(&keeper.completed),
-                mark: mark.clone(),
-            };
-            self.saved.inputs.insert(keeper.path.clone(), input);
-        }
-        if self.state.is_some() {
-            let waiting = self.waiting.iter().filter(|(_, waiting)| !waiting.is_empty());
-            self.saved.waiting = waiting.map(|(name, rows)| (name.clone(), rows.clone())).collect();
-        }
-        self.saved.live = reader.live;
-        Ok(())
-    }
-
-    /// Writes everything down, up to what was noted last.
-    fn save(&mut self) -> Result<(), DetectError> {
-        let Some(state) = &self.state else { return Ok(()) };
-        let began = Instant::now();
-        for file in [&mut self.alerts, &mut self.findings, &mut self.rejects].into_iter().flatten() {
-            file.sync()?;
-            self.saved.outputs.insert(absolute_path(&file.path), file.bytes);
-        }
-        state.save(&self.saved, &mut self.engine, &self.steps, clock::now())?;
-        self.steps.clear();
-        for file in std::mem::take(&mut self.answered) {
-            // One that stays is answered again, which changes nothing.
-            let _ = fs::remove_file(file);
-        }
-        (self.saved_at, self.save_took, self.rows_since_save) = (Instant::now(), began.elapsed(), 0);
-        Ok(())
-    }
-
     /// Judges the rows that may not be whole yet, which no state knows of, and counts.
     pub(super) fn finish(mut self, held: Vec<Held>) -> Result<Summary, DetectError> {
         if self.rows_since_save > 0 {
@@ -712,15 +438,6 @@ impl<'r> Run<'r> {
         self.summary.untimely = self.engine.untimely;
         Ok(self.summary)
     }
-}
-
-/// What the state says of the input at hand.
-struct Keeper {
-    path: String,
-    given: Input,
-    completed: Input,
-    /// Behind the last row that was judged.
-    mark: Option<Mark>,
 }
 
 impl Verdict {
@@ -767,11 +484,6 @@ fn begin(saved: &Saved, path: &Path) -> Begin {
         None => Begin::New,
         Some(bytes) => Begin::At(*bytes),
     }
-}
-
-fn to_json(input: &Input) -> String {
-    // Strings and numbers cannot fail to serialize into memory.
-    serde_json::to_string(input).unwrap_or_default()
 }
 
 fn absolute(source: &Source) -> String {

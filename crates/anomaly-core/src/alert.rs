@@ -169,8 +169,23 @@ pub struct Feature {
     pub name: String,
     /// Its value in this reading.
     pub value: f64,
-    /// Its last values, oldest first, this one last.
+    /// Its last values, oldest first, this one last; empty where they are not kept.
     pub recent: Vec<f32>,
+    /// What its value was to be, by the detector that gave the score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<f64>,
+    /// How much of the score comes from it, 0 to 1, by the detector that gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+}
+
+/// Where a score comes from, by the detector that gave it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attribution {
+    /// What each feature's value was to be, in its own unit; empty from a detector that does not tell.
+    pub expected: Vec<f64>,
+    /// How much of the score comes from each feature: 0 to 1, together 1; empty from a detector that does not tell.
+    pub shares: Vec<f64>,
 }
 
 impl Transition {

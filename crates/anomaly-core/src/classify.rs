@@ -1,5 +1,6 @@
 //! From a scored reading to findings and transitions: the one place where the state of a series changes.
 
+mod attribution;
 mod judge;
 mod policy;
 pub mod silence;

@@ -14,6 +14,11 @@ use crate::sparkline::sparkline;
 use crate::time::human_duration;
 use crate::wire::{self, TransitionV1};
 
+/// A feature's name in a subject or an SMS is cut there.
+const FEATURE_CHARS_MAX: usize = 24;
+/// A feature from which less of the score comes is not given as a reason.
+const REASON_SHARE_MIN: f64 = 0.05;
+
 /// The longest subject, in characters.
 pub const SUBJECT_CHARS_MAX: usize = 99;
 /// The longest SMS, in characters: one part of 160 less 20 for the topic's display name, which SNS puts in
@@ -70,15 +75,26 @@ pub fn message(transition: &Transition) -> Message {
 }
 
 /// The subject: `[CRITICAL] webserver: too-strange`, and `[RESOLVED] …` when it is over; `[CRITICAL LATE] …` of
-/// readings that came late; `[WARNING] webserver: quiet, no data for 10 min` of a silence.
+/// readings that came late; `[WARNING] webserver: quiet, no data for 10 min` of a silence; and where the detector says
+/// what a score comes from `[CRITICAL] webserver: too-strange, latency_ms 2000 (expected 5.3)`.
 pub fn subject(transition: &Transition) -> String {
     let silent_for = transition.margin.silent_for();
     let more = match transition.step {
-        _ if !transition.is_of_silence() => String::new(),
+        _ if !transition.is_of_silence() => {
+            culprit(transition).map_or_else(String::new, |what| format!(", {what}"))
+        }
         Step::Resolved => format!(", data again after {silent_for}"),
         _ => format!(", no data for {silent_for}"),
     };
     fit_ascii(&(head(transition) + &more), SUBJECT_CHARS_MAX)
+}
+
+/// The feature that most of the score comes from: its value, and what that was to be.
+fn culprit(transition: &Transition) -> Option<String> {
+    let share = |f: &&Feature| f.share.unwrap_or(0.0);
+    let most = transition.features.iter().max_by(|a, b| share(a).total_cmp(&share(b)))?;
+    let name: String = most.name.chars().take(FEATURE_CHARS_MAX).collect();
+    Some(format!("{name} {} (expected {})", short(most.value), short(most.expected?)))
 }
 
 /// How bad, whose, and by which rule.
@@ -105,12 +121,14 @@ fn mark(transition: &Transition) -> String {
 /// The SMS: one part, plain ASCII.
 pub fn sms(transition: &Transition) -> String {
     let Transition { alert, at, on, margin, .. } = transition;
-    let on: String = on.chars().take(24).collect();
+    let on: String = on.chars().take(FEATURE_CHARS_MAX).collect();
     let what = match transition.step {
         Step::Acknowledged => format!("by {}", acknowledged_by(transition)),
         Step::Resolved if transition.is_of_silence() => format!("after {}", margin.silent_for()),
         _ if transition.is_of_silence() => margin.brief(),
-        Step::Fired | Step::Escalated | Step::Repeated | Step::Flapping => format!("{on} {}", margin.brief()),
+        Step::Fired | Step::Escalated | Step::Repeated | Step::Flapping => {
+            culprit(transition).unwrap_or_else(|| format!("{on} {}", margin.brief()))
+        }
         Step::Resolved => format!("after {}", human_duration(transition.lasted_ms())),
     };
     let tail = format!(", {what}, {at} {alert}");
@@ -182,15 +200,34 @@ fn features(transition: &Transition) -> Vec<String> {
     let shown = &transition.features;
     let name_width = shown.iter().map(|f| f.name.chars().count()).max().unwrap_or(0);
     let value_width = shown.iter().map(|f| short(f.value).chars().count()).max().unwrap_or(0);
+    let bars_width = shown.iter().map(|f| f.recent.len()).max().unwrap_or(0);
     let line = |f: &Feature| {
         let bars = sparkline(f.recent.iter().map(|v| f64::from(*v)));
-        let line = format!("  {:name_width$}  {:>value_width$}  {bars}", f.name, short(f.value));
+        let line = format!(
+            "  {:name_width$}  {:>value_width$}  {bars:bars_width$}  {}",
+            f.name,
+            short(f.value),
+            reason(f, transition.width)
+        );
         // There are no bars where none came before it.
         line.trim_end().to_owned()
     };
     let hidden = (transition.width as usize).saturating_sub(shown.len());
     let more = (hidden > 0).then(|| format!("  and {hidden} more features"));
     shown.iter().map(line).chain(more).collect()
+}
+
+/// How much of the score comes from the feature, of `width`, and what it was to be, where that is known and not
+/// nothing.
+fn reason(feature: &Feature, width: u32) -> String {
+    // The only one is all of it.
+    match (feature.share.filter(|_| width > 1), feature.expected) {
+        (Some(share), _) if share < REASON_SHARE_MIN => String::new(),
+        (Some(share), Some(expected)) => format!("{:.0} %, expected {}", share * 100.0, short(expected)),
+        (Some(share), None) => format!("{:.0} %", share * 100.0),
+        (None, Some(expected)) => format!("expected {}", short(expected)),
+        (None, None) => String::new(),
+    }
 }
 
 /// `text` in printable ASCII and at most `limit` characters, never empty and never starting with a blank.
@@ -216,13 +253,51 @@ fn attribute(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::{Policy, SeriesState, classify};
+    use crate::alert::Attribution;
+    use crate::classify::{Judgement, Policy, SeriesState, classify};
     use crate::config::{Config, Method, On, Rule};
     use crate::position::{Position, Sequence};
     use crate::reading::{Reading, Scored, SeriesId};
     use crate::time::Timestamp;
     use expect_test::expect;
     use proptest::prelude::*;
+
+    #[test]
+    fn says_what_the_score_comes_from() {
+        let all = names(&["latency_ms", "cpu", "c", "d", "disk_queue"]);
+        let mut fired = transitions("webserver", "slow", &all, 21.0).swap_remove(0);
+        (fired.on, fired.number) = ("score".to_owned(), 1);
+        let mut judgement = Judgement { transitions: vec![fired], ..Judgement::default() };
+        let policy = Policy::new(&Config::default(), &all);
+        let shares = vec![0.1, 0.004, 0.096, 0.0, 0.8];
+        let attribution = Attribution { expected: vec![5.0, 0.5, 0.75, 0.5, 12.25], shares };
+        judgement.attribute(&policy, &[21.0, 0.5, 0.5, 0.5, 4096.0], &attribution);
+        let mut fired = judgement.transitions.swap_remove(0);
+        let said = |fired: &Transition| format!("{}\n{}\n{}", subject(fired), sms(fired), text(fired));
+        expect![[r#"
+            [CRITICAL] webserver: slow, disk_queue 4096 (expected 12.25)
+            [CRITICAL] webserver: slow, disk_queue 4096 (expected 12.25), 2026-11-18T11:06:50Z ecc2638443323578
+            CRITICAL webserver: slow at 2026-11-18T11:06:50Z
+              score 21 against 10 (fixed)
+              since 2026-11-18T11:06:48Z
+              latency_ms    21  ▁▁▂▁▁▂▁▁███  10 %, expected 5
+              cpu          0.5  ▁▁▁▁▁▁▁▁▁▁▁
+              c            0.5  ▁▁▁▁▁▁▁▁▁▁▁  10 %, expected 0.75
+              d            0.5  ▁▁▁▁▁▁▁▁▁▁▁
+              disk_queue  4096               80 %, expected 12.25
+              alert ecc2638443323578 transition 1"#]].assert_eq(&said(&fired));
+        (fired.width, fired.features[0].share) = (1, Some(1.0));
+        fired.features.truncate(1);
+        expect![[r#"
+            [CRITICAL] webserver: slow, latency_ms 21 (expected 5)
+            [CRITICAL] webserver: slow, latency_ms 21 (expected 5), 2026-11-18T11:06:50Z ecc2638443323578
+            CRITICAL webserver: slow at 2026-11-18T11:06:50Z
+              score 21 against 10 (fixed)
+              since 2026-11-18T11:06:48Z
+              latency_ms  21  ▁▁▂▁▁▂▁▁███  expected 5
+              alert ecc2638443323578 transition 1"#]]
+        .assert_eq(&said(&fired));
+    }
 
     /// The transitions of a value that rises over a threshold of 10 and falls again.
     fn transitions(series: &str, rule: &str, names: &[String], high: f64) -> Vec<Transition> {

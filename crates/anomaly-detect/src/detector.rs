@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use anomaly_core::alert::Attribution;
+
 /// The most features of one reading, as in SageMaker's Random Cut Forest.
 ///
 /// Source: Amazon SageMaker AI developer guide, "RCF hyperparameters", `feature_dim`.
@@ -48,8 +50,22 @@ pub trait Detector: Send {
         self.score(features).map(|_| None)
     }
 
+    /// Where a score of `features` comes from, as far as the detector tells.
+    ///
+    /// To be asked before they are learned, as [`Detector::score`] is.
+    fn why(&self, features: &[f64]) -> Attribution {
+        let shares = self.attribution(features).ok().flatten().unwrap_or_default();
+        Attribution { expected: self.expected().unwrap_or_default(), shares }
+    }
+
     /// The whole state, to be loaded by the type's own `load`. The same state makes the same bytes.
     fn save(&self) -> Vec<u8>;
+}
+
+/// What the features contribute, 0 or more each, as shares of their sum; equal ones of nothing.
+pub(crate) fn shares(parts: Vec<f64>) -> Vec<f64> {
+    let (sum, count) = (parts.iter().sum::<f64>(), parts.len() as f64);
+    parts.into_iter().map(|part| if sum > 0.0 { part / sum } else { 1.0 / count }).collect()
 }
 
 /// Why a reading cannot be scored or learned: the reading's fault, and trying again cannot help.

@@ -142,14 +142,20 @@ impl Forest {
 impl Detector for Forest {
     fn score(&self, features: &[f64]) -> Result<Option<f64>, InputError> {
         self.state.check(features)?;
-        let state = &self.state;
-        let warm = state.readings_learned >= state.options.warmup as u64;
-        Ok(match &state.trees {
-            Some(trees) if warm && trees.shingles_learned() > 0 => {
-                trees.score(&scale::apply_all(&state.scales, features)).ok()
-            }
-            _ => None,
-        })
+        let point = || scale::apply_all(&self.state.scales, features);
+        Ok(self.state.warm_trees().and_then(|trees| trees.score(&point()).ok()))
+    }
+
+    fn expected(&self) -> Option<Vec<f64>> {
+        let next = self.state.warm_trees()?.expected()?;
+        Some(self.state.scales.iter().zip(next).map(|(scale, spreads)| scale.value(spreads)).collect())
+    }
+
+    fn attribution(&self, features: &[f64]) -> Result<Option<Vec<f64>>, InputError> {
+        self.state.check(features)?;
+        let point = || scale::apply_all(&self.state.scales, features);
+        let parts = self.state.warm_trees().and_then(|trees| trees.attribution(&point()).ok());
+        Ok(parts.map(detector::shares))
     }
 
     fn learn(&mut self, features: &[f64]) -> Result<(), InputError> {
@@ -164,6 +170,12 @@ impl Detector for Forest {
 }
 
 impl State {
+    /// The trees, once they have seen enough to score by.
+    fn warm_trees(&self) -> Option<&Trees> {
+        let warm = self.readings_learned >= self.options.warmup as u64;
+        self.trees.as_ref().filter(|trees| warm && trees.shingles_learned() > 0)
+    }
+
     fn width(&self) -> Option<usize> {
         self.recent.front().map(Vec::len)
     }

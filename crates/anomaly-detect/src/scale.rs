@@ -70,6 +70,11 @@ impl Scale {
         // -0.0 and 0.0 are one place, but not one bit pattern: adding 0.0 makes them one.
         (spreads as f32).clamp(-REACH, REACH) + 0.0
     }
+
+    /// The value that lies so many spreads from the centre; finite.
+    pub(crate) fn value(self, spreads: f32) -> f64 {
+        (self.center + f64::from(spreads) * self.spread).clamp(f64::MIN, f64::MAX)
+    }
 }
 
 /// Ascending, non-negative, finite values; dividing by the largest keeps the squares finite.

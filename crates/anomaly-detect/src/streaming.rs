@@ -209,10 +209,7 @@ impl Detector for Streaming {
         if self.state.readings_learned < WARMUP {
             return Ok(None);
         }
-        let surprises = self.state.surprises(features);
-        let sum: f64 = surprises.iter().sum();
-        let share = |surprise: f64| if sum > 0.0 { surprise / sum } else { 1.0 / surprises.len() as f64 };
-        Ok(Some(surprises.iter().map(|&surprise| share(surprise)).collect()))
+        Ok(Some(detector::shares(of_the_largest(&self.state.surprises(features)))))
     }
 
     fn save(&self) -> Vec<u8> {
@@ -269,6 +266,24 @@ impl State {
     }
 }
 
+/// What each of `surprises` (0 or more) contributes to the largest of them, which is what counts: its Shapley value,
+/// where what several have alike is shared among them. Together they are the largest.
+///
+/// Source: Littlechild and Owen (1973), "A simple expression for the Shapley value in a special case" (the airport
+/// game).
+fn of_the_largest(surprises: &[f64]) -> Vec<f64> {
+    let mut ascending: Vec<usize> = (0..surprises.len()).collect();
+    ascending.sort_by(|&a, &b| surprises[a].total_cmp(&surprises[b]));
+    let mut parts = vec![0.0; surprises.len()];
+    let (mut shared, mut below) = (0.0, 0.0);
+    for (lower, &feature) in ascending.iter().enumerate() {
+        shared += (surprises[feature] - below) / (surprises.len() - lower) as f64;
+        below = surprises[feature];
+        parts[feature] = shared;
+    }
+    parts
+}
+
 /// A surprise (0 or more) as a score from 0 to 1, 0.5 at the bar.
 fn scored(surprise: f64, bar: f64) -> f64 {
     surprise / (surprise + bar)
@@ -288,3 +303,16 @@ impl std::fmt::Display for PeriodError {
 }
 
 impl std::error::Error for PeriodError {}
+
+#[cfg(test)]
+mod tests {
+    use super::of_the_largest;
+
+    #[test]
+    fn what_is_alike_is_shared() {
+        assert_eq!(of_the_largest(&[12.0, 0.0, 0.0]), [12.0, 0.0, 0.0]);
+        assert_eq!(of_the_largest(&[6.0, 6.0]), [3.0, 3.0]);
+        // Four up to 4, three up to 7, one alone up to 12.
+        assert_eq!(of_the_largest(&[7.0, 12.0, 4.0, 7.0]), [2.0, 7.0, 1.0, 2.0]);
+    }
+}

@@ -125,6 +125,30 @@ impl Trees {
         self.0.score(point).ok().filter(|score| score.is_finite()).ok_or(Inconsistent)
     }
 
+    /// How much of the score of `point` comes from each feature, at all places of the shingle together; 0 or more.
+    pub(crate) fn attribution(&self, point: &[f32]) -> Result<Vec<f64>, Inconsistent> {
+        let parts = self.0.attribution(point).map_err(|_| Inconsistent)?;
+        let mut features = vec![0.0; self.width()];
+        let width = features.len().max(1);
+        for (place, (high, low)) in parts.high.iter().zip(&parts.low).enumerate() {
+            features[place % width] += high + low;
+        }
+        match features.iter().all(|part| part.is_finite() && *part >= 0.0) {
+            true => Ok(features),
+            false => Err(Inconsistent),
+        }
+    }
+
+    /// The next point, by those that followed the likes of the last ones; `None` without shingles, which tell nothing
+    /// of what follows.
+    pub(crate) fn expected(&self) -> Option<Vec<f32>> {
+        if self.0.shingle_size() < 2 || !self.0.is_output_ready() {
+            return None;
+        }
+        let next = self.0.extrapolate(1).ok()?.values;
+        (next.len() == self.width() && next.iter().all(|value| value.is_finite())).then_some(next)
+    }
+
     pub(crate) fn learn(&mut self, point: &[f32]) -> Result<(), Inconsistent> {
         self.0.update(point).map_err(|_| Inconsistent)
     }

@@ -151,6 +151,29 @@ fn what_is_said_of_a_reading_is_finite_and_adds_up() -> Outcome {
     Ok(())
 }
 
+/// A spike's score comes from the feature it is in, and what was expected is what it has always been like.
+#[test]
+fn a_spike_is_its_features_fault() -> Outcome {
+    // A tree of two readings, or a shingle in which one reading is one of many, cannot tell so much.
+    let sighted = |subject: &Subject| !["least", "long shingle"].contains(&subject.name);
+    for feature in 0..3 {
+        for Subject { name, mut detector, .. } in detectors()?.into_iter().filter(sighted) {
+            for n in 0..400 {
+                detector.learn(&reading(n, 3))?;
+            }
+            let unit = 1000f64.powi(feature as i32);
+            let mut spike = reading(400, 3);
+            spike[feature] += 30.0 * unit;
+            let why = detector.why(&spike);
+            assert!(why.shares[feature] > 0.5, "{name}, feature {feature}: {:?}", why.shares);
+            if let Some(expected) = why.expected.get(feature) {
+                assert!((expected / unit - 10.0).abs() < 2.0, "{name}, feature {feature}: {expected}");
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_seed_decides() -> Outcome {
     let scores = |seed| -> Result<Vec<Option<u64>>, Box<dyn Error>> {

@@ -314,7 +314,8 @@ impl Series {
         let (at, position) = (scored.reading.at, scored.reading.position.clone());
         *unordered += u64::from(at < self.last_at);
         self.last_at = at;
-        let judgement = classify(policy, &mut self.state, &scored, scoring.name());
+        let mut judgement = classify(policy, &mut self.state, &scored, scoring.name());
+        self.learn(policy, &scored, &mut judgement);
         let Scored { reading, score } = scored;
         ready.push(Ready { position, outcome: Ok(Judged { series: reading.series, at, score, judgement }) });
         Ok(Taken { dropped: None, heard: Vec::new(), ready })
@@ -352,7 +353,8 @@ impl Series {
             return Ready { outcome: Err(Box::new(rejected(reject, &scored))), position };
         }
         self.last_at = scored.reading.at;
-        let judgement = judge(policy, &mut self.state, &scored, &model);
+        let mut judgement = judge(policy, &mut self.state, &scored, &model);
+        self.learn(policy, &scored, &mut judgement);
         let Scored { reading, score } = scored;
         Ready { position, outcome: Ok(Judged { series: reading.series, at: reading.at, score, judgement }) }
     }
@@ -370,8 +372,8 @@ impl Series {
         }
     }
 
-    /// Scores a reading whose time has come by what learns, which must see the readings in order; gaps are filled in,
-    /// and the series has learned from it then. The score of a frozen model is there already, and of what a calendar
+    /// Scores a reading whose time has come by what learns, which must see the readings in order; gaps are filled in.
+    /// The score of a frozen model is there already, and of what a calendar
     /// excludes there is none.
     fn score(&mut self, scoring: &Scoring, policy: &Policy, scored: &mut Scored) -> Result<(), Reject> {
         let reading = &mut scored.reading;
@@ -379,15 +381,30 @@ impl Series {
             return Ok(());
         }
         self.state.fill(reading);
-        let Some(learner) = &mut self.detector else { return Ok(()) };
+        let Some(learner) = &self.detector else { return Ok(()) };
         // A detector takes all features or none: one that has no value, not even a previous one, ends it.
         if let Some(gap) = reading.filled.iter().find(|gap| !reading.has(gap.feature as usize)) {
             return Err(gap.gap.reject(self.name_of(*gap)));
         }
         if !policy.excludes(&reading.series, reading.at) {
-            scored.score = learner.take_in(&reading.features).map_err(refused)?;
+            scored.score = learner.detector().score(&reading.features).map_err(refused)?;
         }
         Ok(())
+    }
+
+    /// Has the series learn a reading that was judged, and tells alerts where its score comes from as long as it is
+    /// not learned.
+    fn learn(&mut self, policy: &Policy, Scored { reading, .. }: &Scored, judgement: &mut Judgement) {
+        let Some(learner) = &mut self.detector else { return };
+        if policy.excludes(&reading.series, reading.at) {
+            return;
+        }
+        if judgement.wants_attribution() {
+            let why = learner.detector().why(&reading.features);
+            judgement.attribute(policy, &reading.features, &why);
+        }
+        // What can be scored can be learned.
+        let _ = learner.detector_mut().learn(&reading.features);
     }
 
     fn name_of(&self, gap: Filled) -> &str {

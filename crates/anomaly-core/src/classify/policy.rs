@@ -140,6 +140,11 @@ impl Policy {
         names.collect()
     }
 
+    /// The names of all features, in the order of the readings'.
+    pub(super) fn feature_names(&self) -> &[String] {
+        &self.rules.features
+    }
+
     /// The rules of `series`, and the names of its features.
     pub(super) fn of(&self, series: &SeriesId) -> &Rules {
         if series.is_of_rejects() { &self.of_rejects } else { &self.rules }

@@ -55,7 +55,13 @@ impl Heard {
     fn features(&self, names: &[String]) -> Vec<Feature> {
         let named = names.iter().zip(&self.values);
         let feature = |(name, value): (&String, &Option<f64>)| {
-            value.map(|value| Feature { name: name.clone(), value, recent: Vec::new() })
+            value.map(|value| Feature {
+                name: name.clone(),
+                value,
+                recent: Vec::new(),
+                expected: None,
+                share: None,
+            })
         };
         named.filter_map(feature).collect()
     }

@@ -181,6 +181,8 @@ impl SeriesState {
             name: name.clone(),
             value: *value,
             recent: self.recent.of(index),
+            expected: None,
+            share: None,
         };
         named.enumerate().map(feature).collect()
     }

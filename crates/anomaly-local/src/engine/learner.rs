@@ -1,6 +1,6 @@
 //! What learns a series as it goes.
 
-use anomaly_detect::{Detector, Forest, ForestOptions, InputError, StateError, Streaming};
+use anomaly_detect::{Detector, Forest, ForestOptions, StateError, Streaming};
 
 use super::{SERIES_FULL_MAX, Scoring};
 
@@ -69,15 +69,18 @@ impl Learner {
         each * features
     }
 
-    /// The score of `features`, which are learned then.
-    pub(super) fn take_in(&mut self, features: &[f64]) -> Result<Option<f64>, InputError> {
-        let detector: &mut dyn Detector = match self {
+    pub(super) fn detector(&self) -> &dyn Detector {
+        match self {
+            Learner::Forest(forest) => forest.as_ref(),
+            Learner::Streaming(streaming) => streaming.as_ref(),
+        }
+    }
+
+    pub(super) fn detector_mut(&mut self) -> &mut dyn Detector {
+        match self {
             Learner::Forest(forest) => forest.as_mut(),
             Learner::Streaming(streaming) => streaming.as_mut(),
-        };
-        let score = detector.score(features)?;
-        detector.learn(features)?;
-        Ok(score)
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use anomaly_core::classify::{self, Judgement, Policy, SeriesState};
 use anomaly_core::config::STREAMING;
-use anomaly_core::reading::{Scored, SeriesId};
+use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_detect::{Detector, Streaming};
 
 use crate::fault::Fault;
@@ -45,6 +45,7 @@ impl<'p> Judge<'p> {
     ) -> &mut Judgement {
         let scored = self.scored(state, row, rules.model());
         rules.classify(state, &scored, &mut self.judgement);
+        self.learned(&scored, rules.model());
         &mut self.judgement
     }
 
@@ -52,6 +53,7 @@ impl<'p> Judge<'p> {
     pub(super) fn judge(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> &mut Judgement {
         let scored = self.scored(state, row, model);
         classify::Judge::new(self.policy, model).judge(state, &scored, &mut self.judgement);
+        self.learned(&scored, model);
         &mut self.judgement
     }
 
@@ -60,36 +62,47 @@ impl<'p> Judge<'p> {
         state.set_detector(self.detector.map_or_else(Vec::new, |detector| detector.save()));
     }
 
-    /// The reading with the detector's score, if that is wanted, after the detector has learned it.
-    ///
-    /// Of a reading in which a feature has no value at all there is none, and nothing to learn; nor of one that a
-    /// calendar excludes.
+    /// The reading with the detector's score, if that is wanted.
     fn scored<'r>(&mut self, state: &SeriesState, row: &'r Scored, model: &str) -> Cow<'r, Scored> {
         let Some(detector) = &mut self.detector else { return Cow::Borrowed(row) };
         let mut scored = row.clone();
-        let reading = &mut scored.reading;
-        state.fill(reading);
-        let is_whole = reading.filled.iter().all(|filled| reading.has(filled.feature as usize));
-        let is_wanted = is_whole && !self.policy.excludes(&reading.series, reading.at);
-        let score = if is_wanted { observe(detector, &reading.features) } else { None };
+        state.fill(&mut scored.reading);
         if model == STREAMING {
-            scored.score = score;
+            let score = |reading: &Reading| match detector.score(&reading.features) {
+                Ok(score) => score,
+                Err(_) => {
+                    // The configuration has come to name more features, or fewer: the detector begins anew.
+                    *detector = Streaming::default();
+                    None
+                }
+            };
+            scored.score =
+                Some(&scored.reading).filter(|reading| is_learned(self.policy, reading)).and_then(score);
         }
         Cow::Owned(scored)
     }
+
+    /// Has the detector learn a reading that was judged, whoever scored it, and tells where the detector's score comes
+    /// from as long as it is not learned.
+    fn learned(&mut self, Scored { reading, .. }: &Scored, model: &str) {
+        let Some(detector) = &mut self.detector else { return };
+        if !is_learned(self.policy, reading) {
+            return;
+        }
+        if model == STREAMING && self.judgement.wants_attribution() {
+            self.judgement.attribute(self.policy, &reading.features, &detector.why(&reading.features));
+        }
+        if detector.learn(&reading.features).is_err() {
+            *detector = Streaming::default();
+            // What even an unlearned one refuses has no score, and leaves it as it is.
+            let _ = detector.learn(&reading.features);
+        }
+    }
 }
 
-/// The score of `features`, which are then learned. Where the configuration has come to name more of them, or fewer,
-/// the detector begins anew.
-fn observe(detector: &mut Streaming, features: &[f64]) -> Option<f64> {
-    let score = match detector.score(features) {
-        Ok(score) => score,
-        Err(_) => {
-            *detector = Streaming::default();
-            None
-        }
-    };
-    // What even an unlearned one refuses has no score, and leaves it as it is.
-    let _ = detector.learn(features);
-    score
+/// Of a reading in which a feature has no value at all there is no score, and nothing to learn; nor of one that a
+/// calendar excludes.
+fn is_learned(policy: &Policy, reading: &Reading) -> bool {
+    let is_whole = reading.filled.iter().all(|filled| reading.has(filled.feature as usize));
+    is_whole && !policy.excludes(&reading.series, reading.at)
 }

@@ -34,7 +34,8 @@ const MIXES: [(&str, &str, &str); 4] = [
     ("classify, three rules, 1,000 series in turn", "turns.csv", "three.json"),
 ];
 
-/// Both take turns so many times, ahead of whatever else the machine does; medians are printed.
+/// Both take turns so many times, ahead of whatever else the machine does. Of each its quickest turn is printed: what
+/// the machine does besides only ever makes one slower, and on a shared one seldom both alike.
 const ROUNDS: usize = 3;
 /// How often each judges all readings in a turn.
 const SAMPLES: &str = "3";
@@ -74,12 +75,11 @@ fn measure(program: &Path, place: &Path, (name, readings, rules): (&'static str,
         let values: Vec<&Value> = ours.iter().chain(&peer).map(|told| &told[found]).collect();
         ensure!(values.iter().all(|value| *value == values[0]), "{name}: not the same {found}: {values:?}");
     }
-    Ok(Row::new(name, Unit::ReadingsPerSecond, Some(median(&ours)?), median(&peer)?, ">= 50x"))
+    Ok(Row::new(name, Unit::ReadingsPerSecond, Some(quickest(&ours)?), quickest(&peer)?, ">= 50x"))
 }
 
-fn median(told: &[Value]) -> Result<f64> {
-    let mut rates = told.iter().map(|told| told["rate"].as_f64()).collect::<Option<Vec<_>>>();
-    let rates = rates.as_mut().context("a rate is missing")?;
-    rates.sort_unstable_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().context("nothing was measured")
+fn quickest(told: &[Value]) -> Result<f64> {
+    let rates = told.iter().map(|told| told["rate"].as_f64()).collect::<Option<Vec<_>>>();
+    let rates = rates.context("a rate is missing")?;
+    rates.into_iter().max_by(f64::total_cmp).context("nothing was measured")
 }

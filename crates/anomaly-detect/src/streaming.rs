@@ -29,6 +29,9 @@ const WARMUP: u64 = 100;
 const QUIET: u64 = 64;
 const CLEARLY_WORSE: f64 = 3.0;
 
+/// More than any series will ever have: a state that says more is no state.
+const READINGS_MAX: u64 = 1 << 60;
+
 /// The forest and this detector seal their states the same way; this tells them apart.
 const KIND: [u8; 4] = *b"strm";
 
@@ -132,6 +135,8 @@ impl Streaming {
             && state.channels.len() <= FEATURES_MAX
             && state.channels.is_empty() == (state.readings_learned == 0)
             && state.alarm.is_finite()
+            && state.readings_learned <= READINGS_MAX
+            && state.quiet_until <= state.readings_learned + QUIET
             && state.channels.iter().all(|channel| channel.is_sound(season_blocks));
         if fits {
             Ok(Streaming { state })

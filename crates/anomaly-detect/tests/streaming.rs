@@ -301,3 +301,20 @@ proptest! {
         prop_assert!(Streaming::load(&bytes).is_err());
     }
 }
+
+/// What is kept does not grow with what was read.
+#[test]
+fn ten_million_readings_take_four_kilobytes() -> Outcome {
+    let mut detector = new()?;
+    let mut most = 0;
+    for n in 0..10_000_000_u64 {
+        // A wave, noise, and now and then another level.
+        let level = (n / 1_000_003) as f64 * 5.0;
+        detector.learn(&[level + (n as f64 / 50.0).sin() + noise(n)])?;
+        if n % 250_000 == 0 {
+            most = most.max(detector.save().len());
+        }
+    }
+    assert!(most <= 4096, "{most} bytes");
+    Ok(())
+}

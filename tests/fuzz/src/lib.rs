@@ -17,15 +17,18 @@ use anomaly_core::position::{Position, Sequence};
 use anomaly_core::records::{Decoded, Records};
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, ChunkV1, RejectV1, TransitionV1};
+use anomaly_detect::{Detector, Streaming};
+use sha2::{Digest, Sha256};
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("answer", answer),
     ("artifact", artifact),
     ("config", config),
+    ("detector", detector),
     ("event", event),
     ("record", record),
     ("recordio", recordio),
@@ -42,6 +45,9 @@ pub fn run(name: &str, bytes: &[u8]) {
     let (_, target) = found.unwrap_or_else(|| panic!("no target {name}"));
     target(bytes);
 }
+
+/// How many readings a detector that was read is given.
+const DETECTOR_READINGS: u32 = 300;
 
 /// `[input]` in forms that go different ways through the decoder.
 const INPUTS: [&str; 7] = [
@@ -173,6 +179,27 @@ fn state(bytes: &[u8]) {
         let again = SeriesState::decode(&state.encode()).map(|again| again.encode());
         assert_eq!(again, Ok(state.encode()), "a state comes back");
     }
+}
+
+/// What the streaming detector remembers, behind its version and checksum, which no chance would get right.
+fn detector(body: &[u8]) {
+    let mut sealed = vec![1];
+    sealed.extend_from_slice(&Sha256::digest(body)[..8]);
+    sealed.extend_from_slice(body);
+    let Ok(mut detector) = Streaming::load(&sealed) else { return };
+    assert_eq!(
+        Streaming::load(&detector.save()).map(|again| again.save()),
+        Ok(detector.save()),
+        "it comes back"
+    );
+    let width = detector.expected().map_or(1, |expected| expected.len());
+    for n in 0..DETECTOR_READINGS {
+        let reading: Vec<f64> = (0..width).map(|feature| f64::from(n * 37 % 101) + feature as f64).collect();
+        let Ok(score) = detector.score(&reading) else { return };
+        assert!(score.is_none_or(f64::is_finite), "{score:?}");
+        detector.learn(&reading).expect("what is scored is learned");
+    }
+    assert!(Streaming::load(&detector.save()).is_ok(), "what it becomes comes back");
 }
 
 /// A configuration.

@@ -15,6 +15,9 @@ use super::recent::WINDOW;
 /// After so many new blocks the period is looked for again.
 const SEARCH_BLOCKS: u16 = 64;
 
+/// No sum of steps comes near it: a state in which one does is no state.
+const FAR: f64 = (1u128 << 100) as f64;
+
 /// The autocorrelation a period must have, and how far it must rise above the trough before it.
 const CORRELATION_MIN: f64 = 0.5;
 const PROMINENCE_MIN: f64 = 0.3;
@@ -118,8 +121,8 @@ impl Season {
             && (-200..=200).contains(&self.shift)
             && self.block >= 1
             && self.filled < self.block
-            && self.sum.is_finite()
-            && self.offset.is_finite()
+            && self.sum.abs() <= FAR
+            && self.offset.abs() <= FAR
             && (0.0..=1e12).contains(&self.period)
     }
 

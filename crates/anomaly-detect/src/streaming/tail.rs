@@ -95,11 +95,12 @@ impl Tail {
     /// Takes `statistic` as the next one, up to what a surprise of `bar` allows (see [`LEARNED_MAX`]); at
     /// most `blocks_max` blocks are kept.
     pub(super) fn learn(&mut self, statistic: f64, bar: f64) {
-        let learned = statistic.min(self.most_learned(bar)) as f32;
+        let learned = (statistic.min(self.most_learned(bar)) as f32).clamp(-FAR, FAR);
         self.seen = (self.seen + 1).min(DEVIATION_READINGS);
         let off = learned - self.mean;
         self.mean += off / f32::from(self.seen);
         self.variance += (off * (learned - self.mean) - self.variance) / f32::from(self.seen);
+        self.variance = self.variance.clamp(-FAR * FAR, FAR * FAR);
         self.current = self.current.max(learned);
         self.filled += 1;
         if self.filled == self.block {
@@ -128,10 +129,13 @@ impl Tail {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let finite = [self.current, self.level, self.excess, self.mean, self.variance];
+        let kept = [self.current, self.level, self.excess, self.mean];
         self.maxima.len() < BLOCKS_MAX
-            && finite.iter().chain(&self.maxima).all(|steps| steps.is_finite())
+            && kept.iter().chain(&self.maxima).all(|steps| steps.abs() <= FAR)
+            // Rounding may take it below 0.
+            && self.variance.abs() <= FAR * FAR
             && (BLOCK_FIRST..=BLOCK_MAX).contains(&self.block)
+            && self.block.is_power_of_two()
             && self.filled < self.block
             && self.seen <= DEVIATION_READINGS
     }
@@ -169,6 +173,6 @@ impl Tail {
         let above = &ascending[middle + 1..];
         let excess: f32 = above.iter().map(|maximum| maximum - self.level).sum();
         let least = EXCESS_MIN_SHARE * f64::from(self.variance.max(0.0)).sqrt();
-        self.excess = (excess / above.len().max(1) as f32).max(least as f32);
+        self.excess = (excess / above.len().max(1) as f32).max(least as f32).min(FAR);
     }
 }

@@ -164,7 +164,7 @@ impl Default for Input {
 }
 
 impl Input {
-    /// Where the name of the series comes from. A constant that is no valid name (which [`Config`] never
+    /// Where the name of the series comes from. A constant that is no valid name (which [`Config`](super::Config) never
     /// lets through) reads as `series`.
     pub fn series_origin(&self) -> Origin {
         if self.series.starts_with('/') {

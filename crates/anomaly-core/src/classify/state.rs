@@ -57,8 +57,8 @@ pub struct SeriesState {
 }
 
 impl SeriesState {
-    /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back
-    /// is to be judged ([`judge`](super::judge)), now and in that order. The reading counts as seen, whatever became of it.
+    /// Takes in a reading that [`SeriesState::has_seen`] does not know, as `policy` says: what it gives back is to be
+    /// judged ([`judge`](super::judge)), now and in that order. The reading counts as seen, whatever became of it.
     pub fn admit(&mut self, policy: &EventTime, scored: Scored, model: &str) -> Admission {
         self.seen.see(&scored.reading.position);
         self.hold.get_or_insert_default().admit(policy, scored, model)

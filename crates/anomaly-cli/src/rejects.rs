@@ -43,6 +43,7 @@ enum Action {
         json: bool,
     },
     /// All that is known of one, and its record
+    #[command(override_usage = "anomaly rejects show <ID> <JSONL|--table <TABLE>> [OPTIONS]")]
     Show {
         /// Its name, as `list` prints it; the first digits are enough
         id: String,

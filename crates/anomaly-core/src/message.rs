@@ -152,9 +152,9 @@ pub fn text(transition: &Transition) -> String {
         }
         Step::Resolved => vec![
             format!(
-                "  lasted {}, {} anomalous readings",
+                "  lasted {}, {}",
                 human_duration(transition.lasted_ms()),
-                transition.anomalous
+                count(u64::from(transition.anomalous), "anomalous reading")
             ),
             format!("  peak {on} {} at {peak_at}", peak.against()),
         ],
@@ -173,6 +173,14 @@ pub fn text(transition: &Transition) -> String {
     lines.extend(transition.filled.iter().map(|filled| format!("  {filled}")));
     lines.push(format!("  alert {} transition {}", transition.alert, transition.number));
     lines.join("\n")
+}
+
+/// `1 thing`, `2 things`.
+fn count(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
 }
 
 /// What was not there, and since when. The reading shown below it is the last one, or the one that ended the silence.
@@ -213,7 +221,7 @@ fn features(transition: &Transition) -> Vec<String> {
         line.trim_end().to_owned()
     };
     let hidden = (transition.width as usize).saturating_sub(shown.len());
-    let more = (hidden > 0).then(|| format!("  and {hidden} more features"));
+    let more = (hidden > 0).then(|| format!("  and {}", count(hidden as u64, "more feature")));
     shown.iter().map(line).chain(more).collect()
 }
 
@@ -345,7 +353,7 @@ mod tests {
               cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁
               c           0.5  ▁▁▁▁▁▁▁▁▁▁▁
               d           0.5  ▁▁▁▁▁▁▁▁▁▁▁
-              and 1 more features
+              and 1 more feature
               alert ecc2638443323578 transition 1"#]]
         .assert_eq(&text(&both[0]));
         expect![[r#"
@@ -356,7 +364,7 @@ mod tests {
               cpu         0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               c           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               d           0.5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-              and 1 more features
+              and 1 more feature
               alert ecc2638443323578 transition 2"#]]
         .assert_eq(&text(&both[1]));
         expect![[r#"

@@ -138,7 +138,7 @@ fn series_in_one_file_are_kept_apart() {
           alert f4aa63ca9553a923 transition 1
 
         RESOLVED a: slow at 2023-11-14T22:14:03Z
-          lasted 3 s, 1 anomalous readings
+          lasted 3 s, 1 anomalous reading
           peak latency_ms 500 against 100 at 2023-11-14T22:14:00Z
           latency_ms  5  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁
           alert f4aa63ca9553a923 transition 2

@@ -191,7 +191,8 @@ impl Watch {
             life.go_on(at, false);
         }
         if !enough || self.life.as_ref().is_some_and(|life| life.flaps_on(rule, at)) {
-            return self.remind(asked, margin);
+            // A reminder on a reading that is as it should be would only confuse.
+            return if calm { None } else { self.remind(asked, margin) };
         }
         let mut alert = *self.open.take()?;
         alert.step_number += 1;

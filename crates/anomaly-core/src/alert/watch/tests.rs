@@ -82,9 +82,9 @@ fn in_a_quiet_time_only_what_is_clearly_worse_is_told() {
 fn people_are_reminded_of_what_goes_on() {
     assert_eq!(story(r#"{"repeat":"3s"}"#, "bbbbbbbb1"), "FxxSxxSxR");
     assert_eq!(
-        story(r#"{"repeat":"3s","clear":{"for":"9 of 9"}}"#, "b111111"),
-        "F..S..S",
-        "however calm it looks"
+        story(r#"{"repeat":"3s","clear":{"for":"9 of 9"}}"#, "b11111b1b"),
+        "F.....S.x",
+        "and not by readings that are as they should be"
     );
 }
 

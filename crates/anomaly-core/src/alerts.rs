@@ -63,7 +63,7 @@ pub struct Line {
     pub anomalous: u32,
     /// Whether somebody has seen it.
     pub acknowledged: bool,
-    /// Who has.
+    /// Who has; absent again once it got worse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged_by: Option<String>,
 }
@@ -147,7 +147,10 @@ pub fn alerts<'s>(
     let mut all: Vec<Alert> = all.into_values().collect();
     for alert in &mut all {
         alert.steps.sort_by_key(|step| step.number);
-        alert.is_acknowledged |= alert.steps.iter().any(|step| step.step == Step::Acknowledged);
+        if alert.open.is_none() {
+            // Of an open one the state knows: whoever saw it has not seen that it got worse.
+            alert.is_acknowledged = alert.steps.iter().any(|step| step.step == Step::Acknowledged);
+        }
     }
     all.sort_by(|a, b| (a.since(), &a.id).cmp(&(b.since(), &b.id)));
     all
@@ -206,7 +209,8 @@ impl Alert {
             (None, Some(t)) => (t.severity, t.since, t.fired_at, t.peak, t.peak_at, t.anomalous),
             (None, None) => return None,
         };
-        let by = self.steps.iter().rev().find(|step| step.step == Step::Acknowledged);
+        let seen = |step: &&Transition| self.is_acknowledged && step.step == Step::Acknowledged;
+        let by = self.steps.iter().rev().find(seen);
         Some(Line {
             alert: self.id.clone(),
             series: self.series.clone(),
@@ -236,6 +240,13 @@ mod tests {
 
     /// What became of `values`, a second each, by two rules, with the state they left.
     fn lived(values: &[f64]) -> (SeriesId, SeriesState, Vec<Transition>) {
+        let (series, mut state) = (SeriesId::new("web").expect("a name"), SeriesState::default());
+        let steps = live_on(&series, &mut state, 0, values);
+        (series, state, steps)
+    }
+
+    /// What becomes of `values` from `second` on.
+    fn live_on(series: &SeriesId, state: &mut SeriesState, second: i64, values: &[f64]) -> Vec<Transition> {
         let rule = |name: &str, threshold: f64| Rule {
             name: name.to_owned(),
             method: Method::Static { threshold },
@@ -244,18 +255,17 @@ mod tests {
         };
         let config = Config { rules: vec![rule("hot", 80.0), rule("melting", 100.0)], ..Config::default() };
         let policy = Policy::new(&config, &["cpu".to_owned()]);
-        let series = SeriesId::new("web").expect("a name");
-        let (mut state, mut steps) = (SeriesState::default(), Vec::new());
-        for (second, value) in (0_i64..).zip(values) {
+        let mut steps = Vec::new();
+        for (second, value) in (second..).zip(values) {
             let at = Timestamp::from_ms(second * 1_000).expect("in range");
             let sequence = Sequence::from(second.unsigned_abs());
             let position = Position { partition: "p".into(), sequence, sub: 0, arrived: at };
             let (series, filled) = (series.clone(), Vec::new());
             let reading = Reading { series, at, features: vec![*value], filled, position };
             let scored = Scored { reading, score: None };
-            steps.extend(classify(&policy, &mut state, &scored, "m").transitions);
+            steps.extend(classify(&policy, state, &scored, "m").transitions);
         }
-        (series, state, steps)
+        steps
     }
 
     fn check(alerts: &[Alert], expected: Expect) {
@@ -308,6 +318,22 @@ mod tests {
                 hot critical open since 1970-01-01T00:00:41Z ended None peak 130 over 80 count 4 by ann ["fired", "acknowledged"]
             "#]],
         );
+    }
+
+    /// Else it could not be acknowledged again.
+    #[test]
+    fn who_has_seen_one_has_not_seen_it_get_worse() {
+        let (series, mut state, mut steps) = lived(&[90.0; 4]);
+        let at = Timestamp::from_ms(4_000).expect("in range");
+        steps.push(state.acknowledge(&steps[0].clone(), "ann", at).expect("it is open"));
+        let seen = |state: &SeriesState, steps: &[Transition]| {
+            let all = alerts([(&series, state)], steps.to_vec());
+            all.iter().find(|alert| alert.rule == "hot").expect("it is open").is_acknowledged
+        };
+        assert!(seen(&state, &steps));
+        steps.extend(live_on(&series, &mut state, 4, &[150.0]));
+        assert!(steps.iter().any(|step| step.step == Step::Escalated), "{steps:?}");
+        assert!(!seen(&state, &steps));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod alerts;
 mod bad_input;
+#[path = "../bench/mod.rs"]
+mod bench;
 mod event_time;
 mod files;
 mod findings;
@@ -12,39 +14,10 @@ mod stream;
 mod streaming;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
-use tempfile::TempDir;
-
-/// A folder to run in.
-struct Bench {
-    dir: TempDir,
-}
-
-/// What a run said.
-struct Said {
-    stdout: String,
-    stderr: String,
-    code: i32,
-}
+use bench::{Bench, Said, anomaly};
 
 impl Bench {
-    fn new() -> Self {
-        Bench { dir: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("in the folder")).expect("made");
-        fs::write(&path, content).expect("written");
-        path
-    }
-
     fn get(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
@@ -56,19 +29,6 @@ impl Bench {
 
     fn pipe(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
         self.run(&format!("detect {args}"), stdin)
-    }
-
-    /// Runs `anomaly` with `args` (by blanks) in the folder.
-    fn run(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
-        let mut command = Command::new(anomaly());
-        command.current_dir(self.dir.path()).args(args.split_whitespace());
-        let output = command.write_stdin(stdin.into()).output().expect("runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Said {
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            code: output.status.code().expect("no signal"),
-        }
     }
 }
 
@@ -89,10 +49,6 @@ fn without_seconds(line: &str) -> String {
 
 fn is_seconds(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit()) && (text.ends_with(" s") || text.ends_with(" ms"))
-}
-
-fn anomaly() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_anomaly"))
 }
 
 /// A web server's latency and requests, one row a second from 2026-01-01 on, as rows of CSV without a header:

@@ -1,5 +1,7 @@
 //! `anomaly train` as people run it: command lines in, models, stdout, stderr and exit codes out.
 
+#[path = "../bench/mod.rs"]
+mod bench;
 mod container;
 mod document;
 mod empty_root;
@@ -9,40 +11,10 @@ mod serve;
 mod walk_through;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
-use tempfile::TempDir;
-
-/// A folder to run in.
-struct Bench {
-    dir: TempDir,
-}
-
-/// What a run said.
-#[derive(Debug)]
-struct Said {
-    stdout: String,
-    stderr: String,
-    code: i32,
-}
+use bench::{Bench, Said, anomaly};
 
 impl Bench {
-    fn new() -> Self {
-        Bench { dir: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("in the folder")).expect("made");
-        fs::write(&path, content).expect("written");
-        path
-    }
-
     fn get(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
@@ -64,28 +36,12 @@ impl Bench {
 
     /// The same with something on stdin.
     fn pipe(&self, args: &str, stdin: impl Into<Vec<u8>>) -> Said {
-        self.run(&format!("train --trees 10 --sample-size 32 {args}"), stdin.into())
+        self.run(&format!("train --trees 10 --sample-size 32 {args}"), stdin)
     }
 
     fn anomaly(&self, args: &str) -> Said {
-        self.run(args, Vec::new())
+        self.run(args, "")
     }
-
-    fn run(&self, args: &str, stdin: Vec<u8>) -> Said {
-        let mut command = Command::new(anomaly());
-        command.current_dir(self.dir.path()).args(args.split_whitespace());
-        let output = command.write_stdin(stdin).output().expect("runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Said {
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            code: output.status.code().expect("no signal"),
-        }
-    }
-}
-
-fn anomaly() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_anomaly"))
 }
 
 /// So many minutes of a machine from midnight of 2026-01-01 UTC on, without a fault.

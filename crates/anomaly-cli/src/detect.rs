@@ -202,7 +202,9 @@ fn model(path: &Path) -> anyhow::Result<Model> {
 fn exit_code(summary: &Summary) -> ExitCode {
     match summary {
         summary if !summary.problems.is_empty() => ExitCode::from(2),
-        summary if summary.fired > 0 => ExitCode::from(1),
+        summary if summary.alarms > 0 => ExitCode::from(1),
+        // It goes on; where nothing was read nothing is known of it.
+        summary if summary.firing > 0 && summary.readings > 0 => ExitCode::from(1),
         _ => ExitCode::SUCCESS,
     }
 }

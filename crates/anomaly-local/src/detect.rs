@@ -85,6 +85,8 @@ pub struct Summary {
     pub series: usize,
     /// Alerts that fired.
     pub fired: u64,
+    /// Steps of alerts that told people that something is wrong.
+    pub alarms: u64,
     /// Alerts that resolved.
     pub resolved: u64,
     /// Steps of alerts that nobody is told of.

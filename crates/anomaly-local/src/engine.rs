@@ -373,8 +373,7 @@ impl Series {
     }
 
     /// Scores a reading whose time has come by what learns, which must see the readings in order; gaps are filled in.
-    /// The score of a frozen model is there already, and of what a calendar
-    /// excludes there is none.
+    /// The score of a frozen model is there already, and of what a calendar excludes there is none.
     fn score(&mut self, scoring: &Scoring, policy: &Policy, scored: &mut Scored) -> Result<(), Reject> {
         let reading = &mut scored.reading;
         if matches!(scoring, Scoring::Frozen(_)) {

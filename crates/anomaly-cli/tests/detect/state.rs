@@ -93,6 +93,19 @@ fn another_file_of_the_same_name_is_read_from_its_beginning() {
     assert_eq!(bench.get("scores.csv").lines().count(), 101);
 }
 
+/// It fired in an earlier run, and goes on: that is not nothing.
+#[test]
+fn an_alert_that_is_still_open_is_told_by_the_exit_code() {
+    let bench = Bench::new();
+    bench.put("c.toml", FIXED);
+    let mut codes = Vec::new();
+    for rows in [45, 55, 60, 60, 120, 130] {
+        bench.put("web.csv", csv(rows, &[50]));
+        codes.push(bench.detect("web.csv -c c.toml --state state").code);
+    }
+    assert_eq!(codes, [0, 1, 1, 0, 0, 0], "before it, in it twice, nothing new, its end, after it");
+}
+
 #[test]
 fn a_killed_run_is_carried_on_without_losing_or_doubling_an_alert() {
     let faults: Vec<u32> = (1..20).map(|n| n * 1500).collect();

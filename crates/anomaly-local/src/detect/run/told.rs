@@ -117,6 +117,7 @@ impl Run<'_> {
         transitions: &[Transition],
     ) -> Result<(), DetectError> {
         for transition in transitions {
+            self.summary.alarms += u64::from(transition.is_alarm());
             match transition.step {
                 _ if transition.held.is_some() => self.summary.held += 1,
                 Step::Fired | Step::Flapping => self.summary.fired += 1,

@@ -14,6 +14,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anomaly_core::time::Timestamp;
 use anyhow::{Context, Result, bail};
 
 use rivals::Rival;
@@ -45,8 +46,10 @@ fn score(series: &Path, mut rival: Box<dyn Rival>) -> Result<String> {
     let text = fs::read_to_string(series)?;
     let mut scored = String::from("timestamp,value,anomaly_score\n");
     for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
-        let (_, value) = line.split_once(',').with_context(|| format!("no comma in {line:?}"))?;
-        let score = rival.judge(value.trim().parse().with_context(|| format!("no number in {line:?}"))?)?;
+        let (at, value) = line.split_once(',').with_context(|| format!("no comma in {line:?}"))?;
+        let at = Timestamp::parse(at).with_context(|| format!("no time in {line:?}"))?;
+        let score =
+            rival.judge(at, value.trim().parse().with_context(|| format!("no number in {line:?}"))?)?;
         scored.push_str(&format!("{line},{score}\n"));
     }
     Ok(scored)

@@ -2,19 +2,20 @@
 
 use anomaly_core::config::SpikeAndDip;
 use anomaly_core::rule::density::Density;
+use anomaly_core::time::Timestamp;
 use anomaly_detect::{Detector, Forest, ForestOptions, Streaming, StreamingOptions};
 use anyhow::{Result, bail};
 
 /// Judges a series reading by reading: 0 to 1, an alert from 0.5 upwards.
 pub(crate) trait Rival {
-    /// What `value`, the next reading, is worth; learns it.
-    fn judge(&mut self, value: f64) -> Result<f64>;
+    /// What `value`, the next reading, of `at`, is worth; learns it.
+    fn judge(&mut self, at: Timestamp, value: f64) -> Result<f64>;
 }
 
 /// The names, each with what it is.
 pub(crate) fn named(name: &str) -> Result<Box<dyn Rival>> {
     Ok(match name {
-        "streaming" => Box::new(Default { detector: Streaming::new(StreamingOptions::default())? }),
+        "streaming" => Box::new(Default { detector: Streaming::new(StreamingOptions::default()) }),
         "forest-sigma" => Box::new(Sigma::of(Forest::new(ForestOptions::default())?, 0)),
         "forest-sigma-quiet" => Box::new(Sigma::of(Forest::new(ForestOptions::default())?, QUIET)),
         "range-quiet" => Box::new(Range { seen: None, count: 0, quiet: 0 }),
@@ -31,7 +32,8 @@ struct Default {
 }
 
 impl Rival for Default {
-    fn judge(&mut self, value: f64) -> Result<f64> {
+    fn judge(&mut self, at: Timestamp, value: f64) -> Result<f64> {
+        self.detector.pass(at);
         let score = self.detector.onset(&[value])?;
         self.detector.learn(&[value])?;
         Ok(score.unwrap_or(0.0))
@@ -59,7 +61,7 @@ impl Sigma {
 }
 
 impl Rival for Sigma {
-    fn judge(&mut self, value: f64) -> Result<f64> {
+    fn judge(&mut self, _at: Timestamp, value: f64) -> Result<f64> {
         let score = self.forest.score(&[value])?;
         self.forest.learn(&[value])?;
         let Some(score) = score else { return Ok(0.0) };
@@ -89,7 +91,7 @@ struct Range {
 }
 
 impl Rival for Range {
-    fn judge(&mut self, value: f64) -> Result<f64> {
+    fn judge(&mut self, _at: Timestamp, value: f64) -> Result<f64> {
         let (low, high) = self.seen.unwrap_or((value, value));
         let margin = 0.05 * (high - low);
         let is_outside = value > high + margin || value < low - margin;
@@ -111,7 +113,7 @@ struct Azure {
 }
 
 impl Rival for Azure {
-    fn judge(&mut self, value: f64) -> Result<f64> {
+    fn judge(&mut self, _at: Timestamp, value: f64) -> Result<f64> {
         let said = self.settings.judge(&mut self.history, value);
         let is_known = said.score > 0.0 && said.seen >= self.settings.history;
         // The logarithms of p and of what it must not exceed: alike at the limit.

@@ -110,7 +110,7 @@ fn scored(number: u32, row: &Row) -> Result<Scored> {
 
 fn read(file: &Path, what: &str) -> Result<Vec<Row>> {
     let mut detector: Option<Box<dyn Detector>> = match what {
-        "streaming" => Some(Box::new(Streaming::new(StreamingOptions::default())?)),
+        "streaming" => Some(Box::new(Streaming::new(StreamingOptions::default()))),
         "forest" => {
             // As `anomaly detect` makes it.
             let shingle = Config::default().model.shingle();
@@ -121,10 +121,11 @@ fn read(file: &Path, what: &str) -> Result<Vec<Row>> {
     };
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let row = |line: &str| {
-        let (_, value) = line.split_once(',').with_context(|| format!("no comma in {line:?}"))?;
+        let (at, value) = line.split_once(',').with_context(|| format!("no comma in {line:?}"))?;
         let value = value.trim().parse().with_context(|| format!("no number in {line:?}"))?;
         let score = match &mut detector {
             Some(detector) => {
+                detector.pass(Timestamp::parse(at).with_context(|| format!("no time in {line:?}"))?);
                 let score = detector.score(&[value])?;
                 detector.learn(&[value])?;
                 score

@@ -24,7 +24,7 @@ pub(crate) fn measure() -> Result<Value> {
     let (mut streaming_rates, mut forest_rates, mut krcf_rates) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = (0, 0);
     for _ in 0..ROUNDS {
-        let mut streaming = Streaming::new(StreamingOptions::default())?;
+        let mut streaming = Streaming::new(StreamingOptions::default());
         streaming_rates.push(rate(20_000, 200_000, |value| detect(&mut streaming, value))?);
         let mut forest = Forest::new(ForestOptions { shingle: 8, ..ForestOptions::default() })?;
         forest_rates.push(rate(3_000, 10_000, |value| detect(&mut forest, value))?);

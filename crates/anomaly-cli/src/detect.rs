@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anomaly_core::config::{Config, Rule};
+use anomaly_core::config::{Config, Rule, Span};
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -48,6 +48,10 @@ pub(crate) struct DetectArgs {
     /// learning.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
+    /// How long a period of the season is, such as 24h (by the readings' times) or '288 readings', for a detector
+    /// that learns as it goes [default: found from the data].
+    #[arg(long, value_name = "PERIOD", conflicts_with = "model", value_parser = span)]
+    period: Option<Span>,
     /// Print alerts as JSON lines.
     #[arg(long)]
     json: bool,
@@ -88,6 +92,7 @@ pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
     let sources = Source::all(&files(args.files)?);
     let model = args.model.as_deref().map(model).transpose()?;
     let mut config = config(args.config.as_deref(), args.time, args.value, args.series, &args.rule)?;
+    config.model.period = args.period.or(config.model.period);
     if model.is_some() && config.rules.is_empty() {
         // What learns where there is no model has scores of its own, and a rule for them.
         config.rules.push(Rule::default());
@@ -153,6 +158,11 @@ fn config(
         config.rules = rules.iter().map(|rule| Config::rule_in_short(rule)).collect::<Result<_, _>>()?;
     }
     Ok(config)
+}
+
+/// A length of time, or a number of readings.
+fn span(text: &str) -> Result<Span, String> {
+    text.parse()
 }
 
 /// A number of bytes, of KiB, MiB or GiB.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anomaly_core::alert::Attribution;
+use anomaly_core::time::Timestamp;
 
 /// The most features of one reading, as in SageMaker's Random Cut Forest.
 ///
@@ -34,6 +35,12 @@ pub trait Detector: Send {
     /// # Errors
     /// As for [`Detector::score`]; the detector is then as it was before.
     fn learn(&mut self, features: &[f64]) -> Result<(), InputError>;
+
+    /// Tells that the next reading is of `at`, before it is scored: a detector that minds time misses those that never
+    /// came, and goes on as if they had been as expected. Others do nothing, and so does every one that is never told.
+    ///
+    /// Told once a reading that is to be learned, in their order.
+    fn pass(&mut self, _at: Timestamp) {}
 
     /// What the next reading will be like, feature by feature, each in its own unit and finite; `None` from a detector that
     /// does not tell, and before the first reading.

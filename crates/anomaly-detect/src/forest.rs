@@ -18,6 +18,9 @@ const FIRST_FIT: u64 = 32;
 /// Recent readings kept to fit scales and to rebuild the trees, in samples.
 const KEPT_SAMPLES: usize = 2;
 
+/// The form of the state that this build writes.
+const VERSION: u8 = 1;
+
 /// How a [`Forest`] is built. All fields have defaults: `ForestOptions { seed: 7, ..ForestOptions::default() }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForestOptions {
@@ -115,7 +118,7 @@ impl Forest {
     /// # Errors
     /// [`StateError`] if a newer build wrote the bytes, or if they are not what was written.
     pub fn load(bytes: &[u8]) -> Result<Forest, StateError> {
-        let state: State = sealed::open(bytes)?;
+        let state: State = sealed::open(bytes, VERSION)?;
         let options = state.options;
         let fits = trees::check_sizes(options.trees, options.sample_size, options.shingle).is_ok()
             && state.recent.iter().all(|row| Some(row.len()) == state.width())
@@ -165,7 +168,7 @@ impl Detector for Forest {
     }
 
     fn save(&self) -> Vec<u8> {
-        sealed::seal(&self.state)
+        sealed::seal(&self.state, VERSION)
     }
 }
 

@@ -36,5 +36,5 @@ pub use model::{
     TrainOptions,
 };
 pub use sealed::StateError;
-pub use streaming::{PeriodError, Streaming, StreamingOptions};
+pub use streaming::{Period, PeriodError, Streaming, StreamingOptions};
 pub use trees::{Boxes, OptionsError};

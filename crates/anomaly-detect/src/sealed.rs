@@ -8,9 +8,6 @@ use sha2::{Digest, Sha256};
 
 use crate::canonical;
 
-/// The state's form that this build writes, and the newest that it reads.
-pub(crate) const VERSION: u8 = 1;
-
 /// Checksum bytes: enough to tell damage; not a protection against a forger.
 const CHECKSUM_BYTES: usize = 8;
 
@@ -52,25 +49,28 @@ impl fmt::Display for StateError {
 impl std::error::Error for StateError {}
 
 /// Version byte, checksum, content.
-pub(crate) fn seal(content: &impl Serialize) -> Vec<u8> {
+pub(crate) fn seal(content: &impl Serialize, version: u8) -> Vec<u8> {
     let body = canonical::to_vec(content);
     let mut bytes = Vec::with_capacity(1 + CHECKSUM_BYTES + body.len());
-    bytes.push(VERSION);
+    bytes.push(version);
     bytes.extend_from_slice(&Sha256::digest(&body)[..CHECKSUM_BYTES]);
     bytes.extend_from_slice(&body);
     bytes
 }
 
-/// The content of what [`seal`] made.
-pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
+/// The version of what [`seal`] made; `None` of nothing.
+pub(crate) fn version(bytes: &[u8]) -> Option<u8> {
+    bytes.first().copied()
+}
+
+/// The content of what [`seal`] made of `version`, the newest that is known.
+pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8], version: u8) -> Result<T, StateError> {
     let damaged = |detail: &str| StateError::Damaged { detail: detail.to_owned() };
     let (&found, rest) = bytes.split_first().ok_or(StateError::Empty)?;
     match found {
-        VERSION => {}
-        0 => return Err(damaged("it has version 0, which never was")),
-        _ => {
-            return Err(StateError::Newer { found, known: VERSION });
-        }
+        _ if found == version => {}
+        _ if found > version => return Err(StateError::Newer { found, known: version }),
+        _ => return Err(damaged(&format!("it has version {found}, which never was"))),
     }
     let (checksum, body) =
         rest.split_at_checked(CHECKSUM_BYTES).ok_or_else(|| damaged("it ends within the checksum"))?;

@@ -1,15 +1,21 @@
 //! The streaming detector: a few hundred numbers for each series, no training, no settings.
 
+mod cadence;
 mod channel;
 mod grid;
 mod recent;
 mod season;
 mod tail;
 
+use std::time::Duration;
+
+use anomaly_core::config::Span;
+use anomaly_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{self, Detector, InputError};
 use crate::sealed::{self, StateError};
+use cadence::Cadence;
 use channel::Channel;
 
 /// The most features of one reading.
@@ -35,11 +41,74 @@ const READINGS_MAX: u64 = 1 << 60;
 /// The forest and this detector seal their states the same way; this tells them apart.
 const KIND: [u8; 4] = *b"strm";
 
+/// The form of the state that this build writes: since 2 it knows of time.
+const VERSION: u8 = 2;
+
 /// How a [`Streaming`] is built: `StreamingOptions::default()` for any series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamingOptions {
-    /// Readings in a period of the season, 2 to 1,000,000; absent: found from the data, if there is one.
-    pub period: Option<u32>,
+    /// How long a period of the season is; absent: found from the data, if there is one.
+    pub period: Option<Period>,
+}
+
+impl StreamingOptions {
+    /// As `[model]` says, where a period that cannot be is refused; here it is none.
+    pub fn of(period: Option<Span>) -> StreamingOptions {
+        StreamingOptions { period: period.and_then(|span| Period::try_from(span).ok()) }
+    }
+}
+
+/// How long a period of the season is: 2 to 1,000,000 readings, or a length of time.
+///
+/// A length of time is as many readings as come in it, by what [`Detector::pass`] is told. Where they come too
+/// irregularly to tell, or fewer or more than that, the period is found from the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period(Length);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Length {
+    Readings(u32),
+    Millis(u64),
+}
+
+/// Readings in a period.
+const PERIODS: std::ops::RangeInclusive<u32> = 2..=1_000_000;
+
+impl Period {
+    /// So many readings.
+    ///
+    /// # Errors
+    /// [`PeriodError`] if they are not 2 to 1,000,000.
+    pub fn readings(readings: u32) -> Result<Period, PeriodError> {
+        Period::try_from(Span::Readings(readings))
+    }
+
+    /// So long.
+    ///
+    /// # Errors
+    /// [`PeriodError`] if that is shorter than a millisecond.
+    pub fn time(time: Duration) -> Result<Period, PeriodError> {
+        Period::try_from(Span::Time(time))
+    }
+
+    fn is_sound(self) -> bool {
+        match self.0 {
+            Length::Readings(readings) => PERIODS.contains(&readings),
+            Length::Millis(millis) => millis > 0,
+        }
+    }
+}
+
+impl TryFrom<Span> for Period {
+    type Error = PeriodError;
+
+    fn try_from(span: Span) -> Result<Period, PeriodError> {
+        let period = Period(match span {
+            Span::Readings(readings) => Length::Readings(readings),
+            Span::Time(time) => Length::Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        });
+        if period.is_sound() { Ok(period) } else { Err(PeriodError { period: span }) }
+    }
 }
 
 /// A detector for any series: five questions about each reading, every answer a tail probability, and their sum a
@@ -53,8 +122,8 @@ pub struct StreamingOptions {
 ///
 /// - **Univariate or multivariate.** Every feature has its own answers; they count together as a feature's
 ///   own do, and the more features there are, the clearer one must be.
-/// - **Season.** The period is found from the data and watched; what this time is like is the median of the
-///   last four periods.
+/// - **Season.** The period is given, or found from the data and watched; what this time is like is the median of the
+///   last four periods. Readings that never came are missed by their times: the season goes on without them.
 /// - **Trend.** What follows the level (jumps, steps, spread, season) does not mind it; the range follows
 ///   within its memory.
 /// - **Memory.** Tails forget after 3,000 to 6,000 readings. A reading is learned up to four times the way to
@@ -66,7 +135,7 @@ pub struct StreamingOptions {
 /// ```
 /// use anomaly_detect::{Detector, Streaming, StreamingOptions};
 ///
-/// let mut detector = Streaming::new(StreamingOptions::default())?;
+/// let mut detector = Streaming::new(StreamingOptions::default());
 /// for n in 0..300 {
 ///     detector.learn(&[f64::from(n % 10)])?;
 /// }
@@ -88,39 +157,73 @@ struct State {
     quiet_until: u64,
     /// The surprise of the last alarm.
     alarm: f64,
+    cadence: Cadence,
     /// One for each feature; empty before the first reading.
     channels: Vec<Channel>,
+}
+
+/// The state before it knew of time.
+#[derive(Deserialize)]
+struct StateV1 {
+    kind: [u8; 4],
+    period: Option<u32>,
+    readings_learned: u64,
+    quiet_until: u64,
+    alarm: f64,
+    channels: Vec<Channel>,
+}
+
+impl From<StateV1> for State {
+    fn from(then: StateV1) -> State {
+        State {
+            kind: then.kind,
+            options: StreamingOptions {
+                period: then.period.map(|readings| Period(Length::Readings(readings))),
+            },
+            readings_learned: then.readings_learned,
+            quiet_until: then.quiet_until,
+            alarm: then.alarm,
+            cadence: Cadence::default(),
+            channels: then.channels,
+        }
+    }
 }
 
 impl Default for Streaming {
     /// A detector that has learned nothing and finds the period itself.
     fn default() -> Self {
-        Streaming::unlearned(StreamingOptions::default())
+        Streaming::new(StreamingOptions::default())
     }
 }
 
 impl Streaming {
     /// A detector that has learned nothing.
-    ///
-    /// # Errors
-    /// [`PeriodError`] if the period is outside its range.
-    pub fn new(options: StreamingOptions) -> Result<Streaming, PeriodError> {
-        match options.period {
-            Some(period) if !(2..=1_000_000).contains(&period) => Err(PeriodError { period }),
-            _ => Ok(Streaming::unlearned(options)),
-        }
-    }
-
-    fn unlearned(options: StreamingOptions) -> Streaming {
+    pub fn new(options: StreamingOptions) -> Streaming {
         let state = State {
             kind: KIND,
             options,
             readings_learned: 0,
             quiet_until: 0,
             alarm: 0.0,
+            cadence: Cadence::default(),
             channels: Vec::new(),
         };
         Streaming { state }
+    }
+
+    /// The same with other options, which are for what comes. With another period only the season is learned anew,
+    /// and of its past what can be used; with none any more the period is watched, and may change by itself.
+    pub fn with(mut self, options: StreamingOptions) -> Streaming {
+        if options != self.state.options {
+            self.state.options = options;
+            self.state.follow_period();
+        }
+        self
+    }
+
+    /// One with the same options that has learned nothing.
+    pub fn anew(&self) -> Streaming {
+        Streaming::new(self.state.options)
     }
 
     /// The detector that [`Detector::save`] wrote: it goes on exactly where it stopped.
@@ -128,15 +231,19 @@ impl Streaming {
     /// # Errors
     /// [`StateError`] if a newer build wrote the bytes, or if they are not what was written.
     pub fn load(bytes: &[u8]) -> Result<Streaming, StateError> {
-        let state: State = sealed::open(bytes)?;
+        let state: State = match sealed::version(bytes) {
+            Some(1) => sealed::open::<StateV1>(bytes, 1)?.into(),
+            _ => sealed::open(bytes, VERSION)?,
+        };
         let season_blocks = state.season_blocks();
         let fits = state.kind == KIND
-            && state.options.period.is_none_or(|period| (2..=1_000_000).contains(&period))
+            && state.options.period.is_none_or(Period::is_sound)
             && state.channels.len() <= FEATURES_MAX
             && state.channels.is_empty() == (state.readings_learned == 0)
             && state.alarm.is_finite()
             && state.readings_learned <= READINGS_MAX
             && state.quiet_until <= state.readings_learned + QUIET
+            && state.cadence.is_sound()
             && state.channels.iter().all(|channel| channel.is_sound(season_blocks));
         if fits {
             Ok(Streaming { state })
@@ -180,16 +287,6 @@ impl Streaming {
     pub fn readings_learned(&self) -> u64 {
         self.state.readings_learned
     }
-
-    /// Tells that `readings` never came, at most 100,000 of them: the season goes on, nothing is learned.
-    pub fn skip(&mut self, readings: u32) {
-        let season_blocks = self.state.season_blocks();
-        for channel in &mut self.state.channels {
-            for _ in 0..readings.min(100_000) {
-                channel.skip(season_blocks);
-            }
-        }
-    }
 }
 
 impl Detector for Streaming {
@@ -202,6 +299,17 @@ impl Detector for Streaming {
         self.state.check(features)?;
         self.state.learn(features);
         Ok(())
+    }
+
+    fn pass(&mut self, at: Timestamp) {
+        let missed = self.state.cadence.pass(at.as_ms());
+        if missed > 0 {
+            let season_blocks = self.state.season_blocks();
+            self.state.channels.iter_mut().for_each(|channel| channel.miss(missed, season_blocks));
+        }
+        if let Some(Period(Length::Millis(_))) = self.state.options.period {
+            self.state.follow_period();
+        }
     }
 
     fn expected(&self) -> Option<Vec<f64>> {
@@ -218,7 +326,7 @@ impl Detector for Streaming {
     }
 
     fn save(&self) -> Vec<u8> {
-        sealed::seal(&self.state)
+        sealed::seal(&self.state, VERSION)
     }
 }
 
@@ -233,6 +341,20 @@ impl State {
 
     fn check(&self, features: &[f64]) -> Result<(), InputError> {
         detector::check(features, self.width(), FEATURES_MAX)
+    }
+
+    /// The period that is given, in readings; `None` where none is, or it cannot be told in readings.
+    fn period(&self) -> Option<f64> {
+        let readings = match self.options.period?.0 {
+            Length::Readings(readings) => f64::from(readings),
+            Length::Millis(millis) => millis as f64 / self.cadence.interval_ms()?,
+        };
+        (f64::from(*PERIODS.start())..=f64::from(*PERIODS.end())).contains(&readings).then_some(readings)
+    }
+
+    fn follow_period(&mut self) {
+        let period = self.period();
+        self.channels.iter_mut().for_each(|channel| channel.give_period(period));
     }
 
     fn surprises(&self, features: &[f64]) -> Vec<f64> {
@@ -260,7 +382,8 @@ impl State {
             self.quiet_until = self.readings_learned + QUIET;
         }
         if self.channels.is_empty() {
-            let channel = |&value: &f64| Channel::new(value, self.options.period);
+            let period = self.period();
+            let channel = |&value: &f64| Channel::new(value, period);
             self.channels = features.iter().map(channel).collect();
         }
         let season_blocks = self.season_blocks();
@@ -298,12 +421,12 @@ fn scored(surprise: f64, bar: f64) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeriodError {
     /// What was given.
-    pub period: u32,
+    pub period: Span,
 }
 
 impl std::fmt::Display for PeriodError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a period of {} readings: must be 2 to 1000000", self.period)
+        write!(f, "a period of {}: must be 2 to 1000000 readings, or a length of time", self.period)
     }
 }
 

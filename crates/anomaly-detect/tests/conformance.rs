@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use anomaly_detect::{
-    Boxes, Detector, Forest, ForestOptions, InputError, StateError, Streaming, StreamingOptions,
+    Boxes, Detector, Forest, ForestOptions, InputError, Period, StateError, Streaming, StreamingOptions,
 };
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn detectors() -> Result<Vec<Subject>, Box<dyn Error>> {
     };
     let streaming = |name, period| -> Result<Subject, Box<dyn Error>> {
         let load = |bytes: &[u8]| -> Loaded { Ok(Box::new(Streaming::load(bytes)?)) };
-        Ok(Subject { name, detector: Box::new(Streaming::new(StreamingOptions { period })?), load })
+        Ok(Subject { name, detector: Box::new(Streaming::new(StreamingOptions { period })), load })
     };
     Ok(vec![
         forest("small", small)?,
@@ -37,7 +37,7 @@ fn detectors() -> Result<Vec<Subject>, Box<dyn Error>> {
         forest("long shingle", ForestOptions { shingle: 24, ..small })?,
         forest("least", ForestOptions { trees: 1, sample_size: 2, shingle: 1, warmup: 0, ..small })?,
         streaming("streaming", None)?,
-        streaming("streaming, a period given", Some(50))?,
+        streaming("streaming, a period given", Some(Period::readings(50)?))?,
     ])
 }
 

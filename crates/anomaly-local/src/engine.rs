@@ -16,7 +16,7 @@ use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::{Window, Windowed};
 use anomaly_core::wire::{self, RejectV1, RowV1};
-use anomaly_detect::{Forest, ForestOptions, InputError, Model, OptionsError};
+use anomaly_detect::{Forest, ForestOptions, InputError, Model, OptionsError, StreamingOptions};
 
 use crate::store::StoreError;
 
@@ -36,7 +36,7 @@ pub enum Scoring {
     /// A forest for each series, which learns as it goes.
     Forest(ForestOptions),
     /// A streaming detector for each series, a few KB large, which learns as it goes.
-    Streaming,
+    Streaming(StreamingOptions),
     /// A trained model, the same for all series, which never changes.
     Frozen(Box<Model>),
     /// Nowhere: rules judge the values.
@@ -52,7 +52,7 @@ impl Scoring {
                 seed: model.seed,
                 ..ForestOptions::default()
             })),
-            ModelKind::Embedded => Some(Scoring::Streaming),
+            ModelKind::Embedded => Some(Scoring::Streaming(StreamingOptions::of(model.period))),
             ModelKind::None => Some(Scoring::None),
             ModelKind::Endpoint => None,
         }
@@ -62,7 +62,7 @@ impl Scoring {
     pub(crate) fn name(&self) -> &str {
         match self {
             Scoring::Forest(_) => "forest",
-            Scoring::Streaming => config::STREAMING,
+            Scoring::Streaming(_) => config::STREAMING,
             Scoring::Frozen(model) => model.id(),
             Scoring::None => "none",
         }
@@ -73,7 +73,7 @@ impl Scoring {
         let policy = Policy::new(config, features);
         match self {
             Scoring::Frozen(model) => policy.with_own(model.calibration().clone()).of_filled(),
-            Scoring::Forest(_) | Scoring::Streaming | Scoring::None => policy,
+            Scoring::Forest(_) | Scoring::Streaming(_) | Scoring::None => policy,
         }
     }
 
@@ -85,7 +85,7 @@ impl Scoring {
                 "a forest of {} trees, sample {}, shingle {}, seed {}",
                 o.trees, o.sample_size, o.shingle, o.seed
             ),
-            Scoring::Streaming => "a streaming detector".to_owned(),
+            Scoring::Streaming(_) => "a streaming detector".to_owned(),
             Scoring::Frozen(model) => format!("the model {}", model.id()),
             Scoring::None => "no model".to_owned(),
         }
@@ -380,12 +380,13 @@ impl Series {
             return Ok(());
         }
         self.state.fill(reading);
-        let Some(learner) = &self.detector else { return Ok(()) };
+        let Some(learner) = &mut self.detector else { return Ok(()) };
         // A detector takes all features or none: one that has no value, not even a previous one, ends it.
         if let Some(gap) = reading.filled.iter().find(|gap| !reading.has(gap.feature as usize)) {
             return Err(gap.gap.reject(self.name_of(*gap)));
         }
         if !policy.excludes(&reading.series, reading.at) {
+            learner.detector_mut().pass(reading.at);
             scored.score = learner.detector().score(&reading.features).map_err(refused)?;
         }
         Ok(())
@@ -438,7 +439,7 @@ fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading
 pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
     match scoring {
         Scoring::Forest(options) => Forest::new(*options).map(drop),
-        Scoring::Streaming | Scoring::Frozen(_) | Scoring::None => Ok(()),
+        Scoring::Streaming(_) | Scoring::Frozen(_) | Scoring::None => Ok(()),
     }
 }
 

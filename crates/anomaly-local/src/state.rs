@@ -153,6 +153,7 @@ mod tests {
     use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
     use anomaly_core::position::{Position, Sequence};
     use anomaly_core::reading::{Reading, SeriesId};
+    use anomaly_detect::StreamingOptions;
     use anomaly_pipeline::ports::States;
     use futures_util::FutureExt;
 
@@ -205,7 +206,7 @@ mod tests {
         let (dir, state) = folder();
         let config = Config::default();
         let policy = Policy::new(&config, &["v".to_owned()]);
-        let mut engine = Engine::new(Scoring::Streaming);
+        let mut engine = Engine::new(Scoring::Streaming(StreamingOptions::default()));
         let now = Timestamp::default();
         for second in 0..3 {
             take_in(&mut engine, &policy, "a", second);
@@ -220,7 +221,7 @@ mod tests {
         let revisions: Vec<_> = stored.into_iter().flatten().map(|stored| stored.revision).collect();
         assert_eq!(revisions, [3, 4]);
         drop(state);
-        let mut read = Engine::new(Scoring::Streaming);
+        let mut read = Engine::new(Scoring::Streaming(StreamingOptions::default()));
         StateDir::open(dir.path()).expect("opens").load(&mut read).expect("its own");
         let whole = |engine: &mut Engine| {
             let Engine { series: all, scoring, .. } = engine;

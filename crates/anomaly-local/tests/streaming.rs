@@ -27,7 +27,7 @@ use steps::Steps;
 const RECORDS: i64 = 1_200;
 
 fn config(by_event_time: bool) -> Config {
-    let toml = "[input]\nseries = '/s'\ntime = '/t'\nfeatures = ['/a', '/b']\nnull = 0.0\n[model]\nkind = 'embedded'";
+    let toml = "[input]\nseries = '/s'\ntime = '/t'\nfeatures = ['/a', '/b']\nnull = 0.0\n[model]\nkind = 'embedded'\nperiod = '2m'";
     let mut config = Config::from_toml(toml).expect("valid");
     let [late, out_of_order] = [60, 20].map(Duration::from_secs);
     let event_time = EventTime { late, out_of_order, ..EventTime::default() };

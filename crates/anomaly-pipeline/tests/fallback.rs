@@ -13,7 +13,7 @@ use anomaly_core::settle::Tally;
 use anomaly_core::time::Timestamp;
 use anomaly_core::window::Plan;
 use anomaly_core::wire::{self, ChunkV1};
-use anomaly_detect::{Detector, Streaming};
+use anomaly_detect::{Detector, Period, Streaming};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::{MemoryQueue, MemoryTables, MemoryWindows, SkippingTimer};
 use anomaly_pipeline::classify::{Classified, Tables, classify_chunk};
@@ -174,6 +174,30 @@ async fn a_fallback_that_is_given_up_leaves_nothing_behind() {
     let (_, chunks) = ask(UpTo(ALWAYS), false, &usual(100..102)).await;
     classify(&tables, &policy(WITHOUT), chunks).await;
     assert!(memory(&tables).is_empty());
+}
+
+#[tokio::test]
+async fn a_period_that_is_given_holds_for_what_is_learned_already_too() {
+    let tables = MemoryTables::default();
+    let learned = async |more: &str, numbers| {
+        let (_, chunks) = ask(UpTo(ALWAYS), true, &usual(numbers)).await;
+        classify(&tables, &policy(&format!("{WITH}\n{more}")), chunks).await;
+        let detector = Streaming::load(&memory(&tables)).expect("its own");
+        (detector.readings_learned(), detector.periods())
+    };
+    assert_eq!(learned("period = '24 readings'", 0..50).await, (50, vec![Some(24.0)]));
+    // A reading comes every second.
+    assert_eq!(learned("period = '1m'", 50..100).await, (100, vec![Some(60.0)]));
+    assert_eq!(learned("period = '7 readings'", 100..101).await, (101, vec![Some(7.0)]));
+}
+
+/// What the configuration lets through is a period.
+#[test]
+fn the_configuration_and_the_detector_agree_on_what_a_period_is() {
+    for readings in [0, 1, 2, 1_000_000, 1_000_001] {
+        let config = format!("[model]\nkind = 'embedded'\nperiod = '{readings} readings'");
+        assert_eq!(Config::from_toml(&config).is_ok(), Period::readings(readings).is_ok(), "{readings}");
+    }
 }
 
 /// What the configuration reckons with is what a state may grow to.

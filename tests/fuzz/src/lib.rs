@@ -181,12 +181,20 @@ fn state(bytes: &[u8]) {
     }
 }
 
-/// What the streaming detector remembers, behind its version and checksum, which no chance would get right.
+/// What the streaming detector remembers, in each form it has had, behind its version and checksum, which no chance
+/// would get right.
 fn detector(body: &[u8]) {
-    let mut sealed = vec![1];
-    sealed.extend_from_slice(&Sha256::digest(body)[..8]);
-    sealed.extend_from_slice(body);
-    let Ok(mut detector) = Streaming::load(&sealed) else { return };
+    for version in [1, 2] {
+        let mut sealed = vec![version];
+        sealed.extend_from_slice(&Sha256::digest(body)[..8]);
+        sealed.extend_from_slice(body);
+        if let Ok(detector) = Streaming::load(&sealed) {
+            goes_on(detector);
+        }
+    }
+}
+
+fn goes_on(mut detector: Streaming) {
     assert_eq!(
         Streaming::load(&detector.save()).map(|again| again.save()),
         Ok(detector.save()),
@@ -195,6 +203,7 @@ fn detector(body: &[u8]) {
     let width = detector.expected().map_or(1, |expected| expected.len());
     for n in 0..DETECTOR_READINGS {
         let reading: Vec<f64> = (0..width).map(|feature| f64::from(n * 37 % 101) + feature as f64).collect();
+        detector.pass(Timestamp::from_ms(i64::from(n) * 1000).expect("in range"));
         let Ok(score) = detector.score(&reading) else { return };
         assert!(score.is_none_or(f64::is_finite), "{score:?}");
         detector.learn(&reading).expect("what is scored is learned");

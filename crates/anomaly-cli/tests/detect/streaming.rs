@@ -58,3 +58,28 @@ fn a_run_that_stopped_is_carried_on() {
     assert!(at_once.0.lines().count() >= 2, "{}", at_once.0);
     assert_eq!(run(&[90, 251, 260, 399, 500]), at_once);
 }
+
+/// A pump runs for 40 of 400 minutes; the second time it does not, and no value is unusual.
+#[test]
+fn what_is_missing_from_a_season_is_seen_where_its_period_is_given() {
+    let bench = Bench::new();
+    let rows = (0..680_i64).map(|n| {
+        let load = if (200..240).contains(&n) { 60.0 } else { 10.0 } + (n * 37 % 11) as f64 / 5.0;
+        format!("{},{load}\n", 1_700_000_000 + 60 * n)
+    });
+    bench.put("pump.csv", format!("time,load\n{}", rows.collect::<String>()));
+    bench.put("anomaly.toml", "[model]\nperiod = \"400m\"\n");
+    let is_missed = |arguments: &str| {
+        let said = bench.detect(&format!("pump.csv --json {arguments}"));
+        let told = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let minutes =
+            told.map(|step| (step["at"].as_i64().expect("milliseconds") / 1000 - 1_700_000_000) / 60);
+        minutes.into_iter().any(|minute| (600..640).contains(&minute))
+    };
+    assert!(!is_missed(""), "one cycle does not show a period");
+    for given in ["--period 400m", "--period 400readings", "--config anomaly.toml"] {
+        assert!(is_missed(given), "{given}");
+    }
+    let said = bench.detect("pump.csv --period 1readings");
+    assert!(said.code == 2 && said.stderr.contains("is not 2 to 1000000 readings"), "{}", said.stderr);
+}

@@ -3,7 +3,7 @@
 use super::judges;
 use super::watches::RuleName;
 use crate::calibration::Calibration;
-use crate::config::{Calendar, Config, Effect, EventTime, ModelKind, On, Rule};
+use crate::config::{Calendar, Config, Effect, EventTime, ModelKind, On, Rule, Span};
 use crate::reading::{Scored, SeriesId};
 use crate::rejects::Versions;
 use crate::seen::Order;
@@ -29,6 +29,8 @@ pub struct Policy {
     versions: Versions,
     /// Whether the streaming detector learns the series.
     streaming: bool,
+    /// Of its season, where it is given.
+    period: Option<Span>,
     /// Whether any rule judges silence.
     pub(super) judges_silence: bool,
     /// The rules for scores by the streaming detector where it stands in for an endpoint.
@@ -54,6 +56,7 @@ impl Policy {
             own: None,
             versions: Versions::of(config),
             streaming: config.model.is_streaming(),
+            period: config.model.period,
             judges_silence: config.judges_silence(),
             calendars: config.calendars.clone(),
         }
@@ -62,6 +65,11 @@ impl Policy {
     /// Whether the streaming detector learns the readings of `series`: shares of rejects have a rule and no model.
     pub fn has_detector(&self, series: &SeriesId) -> bool {
         self.streaming && !series.is_of_rejects()
+    }
+
+    /// How long a period of the streaming detector's season is, where that is given.
+    pub fn period(&self) -> Option<Span> {
+        self.period
     }
 
     /// Whether no detector is to learn the reading of `series` at `at`, nor to score it: a calendar excludes it for

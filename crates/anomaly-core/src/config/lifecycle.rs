@@ -1,6 +1,7 @@
 //! How an alert of a rule goes on once it has fired: quiet time, reminders, flapping, and what is learned meanwhile.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -84,21 +85,26 @@ impl Serialize for Span {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         let count = text.strip_suffix("readings").map(|count| count.trim().parse());
         match count {
             Some(Ok(count)) => Ok(Span::Readings(count)),
-            Some(Err(_)) => Err(serde::de::Error::custom(format_args!(
-                "{text:?} is no number of readings; write \"100 readings\""
-            ))),
-            None => duration::read(&text).map(Span::Time).ok_or_else(|| {
-                serde::de::Error::custom(format_args!(
+            Some(Err(_)) => Err(format!("{text:?} is no number of readings; write \"100 readings\"")),
+            None => duration::read(text).map(Span::Time).ok_or_else(|| {
+                format!(
                     "{text:?} is neither a length of time nor a number of readings; write \"8h\" or \"100 readings\""
-                ))
+                )
             }),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Known;
+use super::lifecycle::Span;
 use crate::calibration::Calibration;
 use crate::exchange::{BODY_BYTES_MAX, Encoder, InferenceId, Media, Reader};
 use crate::window;
@@ -28,6 +29,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("body_bytes_max", Known::Value),
     ("in_flight", Known::Value),
     ("shingle", Known::Value),
+    ("period", Known::Value),
     ("fallback", Known::Value),
     ("seed", Known::Value),
     ("calibration", Known::Table(CALIBRATION_KEYS)),
@@ -102,6 +104,10 @@ pub struct Model {
     /// Readings per row, 1 to 128: see [`Model::shingle`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shingle: Option<usize>,
+    /// How long a period of the streaming detector's season is: `"24h"`, by the readings' times, or `"288 readings"`,
+    /// 2 to 1,000,000. Absent: found from each series' readings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Span>,
     /// What gives the scores while the endpoint gives none; absent: readings wait for it in the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -141,6 +147,9 @@ pub const STREAMING: &str = "streaming";
 
 /// The most bytes that the streaming detector remembers of a feature. `anomaly-pipeline` has a test.
 const DETECTOR_BYTES: u64 = 4_096;
+
+/// Readings in a period of its season; a test in `anomaly-pipeline` holds it to the same.
+const PERIOD_READINGS: std::ops::RangeInclusive<u32> = 2..=1_000_000;
 
 /// What gives the scores while an endpoint gives none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,6 +220,7 @@ impl Default for Model {
             body_bytes_max: BODY_BYTES_DEFAULT,
             in_flight: IN_FLIGHT,
             shingle: None,
+            period: None,
             fallback: None,
             seed: 42,
             calibration: None,
@@ -228,6 +238,9 @@ impl Model {
         if self.fallback.is_some() && self.kind != ModelKind::Endpoint {
             problems
                 .push("model.fallback: only kind = \"endpoint\" has something to fall back from".to_owned());
+        }
+        if let Some(period) = self.period {
+            self.period_problems(period, problems);
         }
         if !(1..=10_000).contains(&self.rows_max) {
             problems.push(format!("model.rows_max: {} is not 1 to 10000", self.rows_max));
@@ -266,6 +279,22 @@ impl Model {
         self.header_problems(problems);
         problems.extend(Encoder::new(self, features).err().into_iter().flatten());
         problems.extend(Reader::new(self).err().into_iter().flatten());
+    }
+
+    fn period_problems(&self, period: Span, problems: &mut Vec<String>) {
+        if !self.is_streaming() {
+            problems.push(
+                "model.period: only the streaming detector has a season; kind = \"embedded\" is it"
+                    .to_owned(),
+            );
+        }
+        let is_possible = match period {
+            Span::Readings(readings) => PERIOD_READINGS.contains(&readings),
+            Span::Time(time) => !time.is_zero(),
+        };
+        if !is_possible {
+            problems.push(format!("model.period: {period} is not 2 to 1000000 readings"));
+        }
     }
 
     /// Readings per row: of a forest 8 if nothing is said, of an endpoint 1. An endpoint's rows of
@@ -447,6 +476,30 @@ pub(super) mod tests {
             model.content_type: "csv" is none of text/csv, application/json, application/jsonlines and application/x-recordio-protobuf; another needs model.request, a template of the body
             model.accept: " text/csv" is none of application/json, application/jsonlines and application/x-recordio-protobuf, in which response = "rcf" answers"#]],
         );
+    }
+
+    #[test]
+    fn a_period_is_a_length_of_time_or_a_number_of_readings() {
+        let read = |toml: &str| Config::from_toml(&format!("[model]\n{toml}")).map_err(|e| e.to_string());
+        for text in ["24h", "288 readings", "2 readings", "1000000 readings"] {
+            let config = read(&format!("kind = 'embedded'\nperiod = '{text}'")).expect(text);
+            assert_eq!(config.model.period.map(|period| period.to_string()).as_deref(), Some(text));
+            assert_eq!(Config::from_json(&config.to_json()), Ok(config));
+        }
+        let problem = |toml: &str| read(toml).expect_err(toml);
+        let out_of_range = "is not 2 to 1000000 readings";
+        for text in ["1 readings", "1000001 readings", "0s"] {
+            assert!(
+                problem(&format!("kind = 'embedded'\nperiod = '{text}'")).contains(out_of_range),
+                "{text}"
+            );
+        }
+        assert!(problem("kind = 'embedded'\nperiod = '288'").contains("neither a length of time nor"));
+        assert!(
+            problem("kind = 'forest'\nperiod = '24h'").contains("only the streaming detector has a season")
+        );
+        let fallback = "kind = 'endpoint'\nendpoint = 'e'\nfallback = 'embedded'\nperiod = '24h'";
+        assert!(read(fallback).is_ok());
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(first: f64, period: Option<u32>) -> Channel {
+    pub(super) fn new(first: f64, period: Option<f64>) -> Channel {
         Channel {
             grid: Grid::new(first),
             recent: Recent::default(),
@@ -95,14 +95,27 @@ impl Channel {
         self.season.learn(learned_place, residual, season_blocks);
         self.recent.learn(place);
         if had_season && self.season.period().is_none() {
-            // The next season is another one.
-            QUESTIONS[4].iter().for_each(|&i| self.tails[i] = Tail::new());
+            self.begin_season();
         }
     }
 
-    /// A reading that never came: the season goes on, nothing else is learned.
-    pub(super) fn skip(&mut self, season_blocks: usize) {
-        self.season.skip(self.expected_place(), season_blocks);
+    /// So many readings never came: the season goes on, nothing else is learned.
+    pub(super) fn miss(&mut self, readings: u32, season_blocks: usize) {
+        for _ in 0..self.season.to_miss(readings) {
+            self.season.skip(self.expected_place(), season_blocks);
+        }
+    }
+
+    /// The period is given, in readings, or is to be found.
+    pub(super) fn give_period(&mut self, period: Option<f64>) {
+        if self.season.give(period) {
+            self.begin_season();
+        }
+    }
+
+    /// The next season is another one.
+    fn begin_season(&mut self) {
+        QUESTIONS[4].iter().for_each(|&i| self.tails[i] = Tail::new());
     }
 
     /// What the next value will be like, in the feature's unit.

@@ -35,6 +35,9 @@ const PERIOD_BLOCKS_MIN: usize = 4;
 /// Blocks are not made longer than an eighth of the known period.
 const BLOCKS_PER_PERIOD_MIN: f64 = 8.0;
 
+/// A given period that differs by less is the same, better known.
+const SAME_PERIOD: f64 = 0.1;
+
 /// The longest lag, as a share of the past: more than two periods must be there.
 const LAG_SHARE: f64 = 0.45;
 
@@ -64,12 +67,35 @@ pub(super) struct Season {
 
 impl Season {
     /// `period`, in readings, where it is known.
-    pub(super) fn new(period: Option<u32>) -> Season {
-        Season {
-            block: 1,
-            period: period.map_or(0.0, f64::from),
-            given: period.is_some(),
-            ..Season::default()
+    pub(super) fn new(period: Option<f64>) -> Season {
+        Season { block: 1, period: period.unwrap_or(0.0), given: period.is_some(), ..Season::default() }
+    }
+
+    /// The period is given, in readings, or is to be found from now on. Whether what was known of the season is
+    /// of no use any more.
+    pub(super) fn give(&mut self, period: Option<f64>) -> bool {
+        let was_given = std::mem::replace(&mut self.given, period.is_some());
+        let Some(period) = period else { return false };
+        let is_another = (self.period / period - 1.0).abs() > SAME_PERIOD;
+        self.period = period;
+        if is_another {
+            self.offset = 0.0;
+            // Blocks as long as these cannot tell its times apart; and if two periods were given, one after the other,
+            // readings may have come at another pace.
+            if was_given || f64::from(self.block) * BLOCKS_PER_PERIOD_MIN > period {
+                *self = Season::new(Some(period));
+            }
+        }
+        is_another
+    }
+
+    /// How many of `readings` that never came the season has to go on by: whole periods make no difference. Where no
+    /// period is known, it is the past as it is told that must not be made up of them.
+    pub(super) fn to_miss(&self, readings: u32) -> u32 {
+        match self.period() {
+            Some(period) => (f64::from(readings) % period).round() as u32,
+            None if u64::from(readings) <= self.blocks.len() as u64 * u64::from(self.block) / 2 => readings,
+            None => 0,
         }
     }
 

@@ -109,7 +109,7 @@ impl<'r> Run<'r> {
         engine::check(&scoring).map_err(DetectError::Options)?;
         check_shingle(&options.config.model, &scoring)?;
         let asks = options.config.rules.iter().find(|rule| rule.calibrated);
-        if let (Some(rule), Scoring::Forest(_) | Scoring::Streaming | Scoring::None) = (asks, &scoring) {
+        if let (Some(rule), Scoring::Forest(_) | Scoring::Streaming(_) | Scoring::None) = (asks, &scoring) {
             return Err(DetectError::Uncalibrated { rule: rule.name.clone() });
         }
         let mut engine = Engine::new(scoring);

@@ -21,7 +21,7 @@ impl Learner {
             Scoring::Forest(options) => {
                 Forest::new(sized(*options, there)).ok().map(|f| Learner::Forest(Box::new(f)))
             }
-            Scoring::Streaming => Some(Learner::Streaming(Box::default())),
+            Scoring::Streaming(options) => Some(Learner::Streaming(Box::new(Streaming::new(*options)))),
             Scoring::Frozen(_) | Scoring::None => None,
         }
     }
@@ -39,9 +39,9 @@ impl Learner {
                 let forest = Forest::load(bytes.ok_or(None)?).map_err(Some)?;
                 Ok(Some(Learner::Forest(Box::new(forest))))
             }
-            Scoring::Streaming => {
+            Scoring::Streaming(options) => {
                 let streaming = Streaming::load(bytes.ok_or(None)?).map_err(Some)?;
-                Ok(Some(Learner::Streaming(Box::new(streaming))))
+                Ok(Some(Learner::Streaming(Box::new(streaming.with(*options)))))
             }
             Scoring::Frozen(_) | Scoring::None => Ok(None),
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anomaly_core::classify::{self, Judgement, Policy, SeriesState};
 use anomaly_core::config::STREAMING;
 use anomaly_core::reading::{Reading, Scored, SeriesId};
-use anomaly_detect::{Detector, Streaming};
+use anomaly_detect::{Detector, Streaming, StreamingOptions};
 
 use crate::fault::Fault;
 
@@ -26,12 +26,16 @@ impl<'p> Judge<'p> {
     /// # Errors
     /// If the detector's memory cannot be read: a newer release wrote it, or it is damaged.
     pub(super) fn of(policy: &'p Policy, series: &SeriesId, state: &SeriesState) -> Result<Self, Fault> {
+        let options = StreamingOptions::of(policy.period());
         let detector = match (policy.has_detector(series), state.detector()) {
             (false, _) => None,
-            (true, []) => Some(Streaming::default()),
-            (true, memory) => Some(Streaming::load(memory).map_err(|error| {
-                Fault::permanent(format!("read what the detector knows of {series}"), error.to_string())
-            })?),
+            (true, []) => Some(Streaming::new(options)),
+            (true, memory) => {
+                let known = Streaming::load(memory).map_err(|error| {
+                    Fault::permanent(format!("read what the detector knows of {series}"), error.to_string())
+                })?;
+                Some(known.with(options))
+            }
         };
         Ok(Judge { policy, detector, judgement: Judgement::default() })
     }
@@ -67,12 +71,15 @@ impl<'p> Judge<'p> {
         let Some(detector) = &mut self.detector else { return Cow::Borrowed(row) };
         let mut scored = row.clone();
         state.fill(&mut scored.reading);
+        if is_learned(self.policy, &scored.reading) {
+            detector.pass(scored.reading.at);
+        }
         if model == STREAMING {
             let score = |reading: &Reading| match detector.score(&reading.features) {
                 Ok(score) => score,
                 Err(_) => {
                     // The configuration has come to name more features, or fewer: the detector begins anew.
-                    *detector = Streaming::default();
+                    *detector = detector.anew();
                     None
                 }
             };
@@ -93,7 +100,7 @@ impl<'p> Judge<'p> {
             self.judgement.attribute(self.policy, &reading.features, &detector.why(&reading.features));
         }
         if detector.learn(&reading.features).is_err() {
-            *detector = Streaming::default();
+            *detector = detector.anew();
             // What even an unlearned one refuses has no score, and leaves it as it is.
             let _ = detector.learn(&reading.features);
         }

@@ -10,7 +10,8 @@ use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use serde_json::{Value, json};
 
 use crate::binaries;
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, REGION};
+use crate::command;
 use crate::inbox::Inbox;
 use crate::ministack::MiniStack;
 use crate::poll;
@@ -111,6 +112,30 @@ impl House {
             house.shorten_visibility(RECORD_QUEUE).await?;
         }
         Ok(house)
+    }
+
+    /// Runs the command `anomaly` with `arguments`, as somebody with the account's keys would, and gives back what it
+    /// wrote: stdout and stderr.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn anomaly(&self, arguments: &[&str]) -> Result<[String; 2]> {
+        let certificate = tempfile::NamedTempFile::new()?;
+        std::fs::write(certificate.path(), self.ministack.certificate())?;
+        let mut command = command::anomaly()?;
+        command
+            .args(arguments)
+            .args(["--stack", STACK])
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ENDPOINT_URL", self.ministack.url())
+            .env("SSL_CERT_FILE", certificate.path());
+        let output = command.output().context("anomaly")?;
+        let [out, err] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(output.status.success(), "{arguments:?} failed:\n{out}{err}");
+        Ok([out, err])
     }
 
     /// Puts `records` on the stream, in order.

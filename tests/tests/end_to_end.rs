@@ -329,6 +329,71 @@ async fn silence_is_told_once_and_the_next_reading_ends_it() -> Result<()> {
     Ok(())
 }
 
+/// No model; an alert on each value above 5.
+const HOT: &str = r#"
+[input]
+series = "/host"
+features = ["/v"]
+[model]
+kind = "none"
+[[rule]]
+name = "hot"
+method = { kind = "static", threshold = 5.0 }
+on = "value"
+for = "1 of 1"
+clear = { for = "1 of 1" }
+"#;
+
+/// Which alerts a stack has, why, and that somebody has seen one: the words are the laptop's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alerts_of_a_stack_are_listed_shown_explained_and_acknowledged() -> Result<()> {
+    const TEST: &str = "the_alerts_of_a_stack_are_listed_shown_explained_and_acknowledged";
+    let Some(rig) = Rig::find(TEST)? else { return Ok(()) };
+    let mut house = House::deploy(&rig, &template::pipeline(HOT)?, "http://127.0.0.1:9").await?;
+    let [none, said] = house.anomaly(&["alerts", "list"])?;
+    ensure!(none.is_empty() && said == "0 open, 0 of them acknowledged; 0 over\n", "{none}{said}");
+    let record = |host: &str, v: f64| format!(r#"{{"host":"{host}","v":{v}}}"#);
+    house.put(&[record("web-1", 9.0), record("db-1", 8.0), record("db-1", 1.0)]).await?;
+    let told = house.settle().await?;
+    ensure!(told.len() == 3, "two fired, one is over: {told:?}");
+    let id = |series: &str| {
+        let of = told.iter().find(|t| t["series"] == series);
+        of.and_then(|t| t["alert"].as_str()).context("an alert").map(str::to_owned)
+    };
+    let (open, over) = (id("web-1")?, id("db-1")?);
+
+    for every in [&["alerts", "list"][..], &["alerts", "list", "--every"]] {
+        let [listed, said] = house.anomaly(every)?;
+        ensure!(said == "1 open, 0 of them acknowledged; 1 over (--all lists them)\n", "{said}");
+        let lines: Vec<&str> = listed.lines().collect();
+        ensure!(lines.len() == 2 && lines[1].starts_with(&open), "{listed}");
+        ensure!(lines[1].ends_with("web-1: hot") && lines[1].contains("v 9 over 5"), "{listed}");
+    }
+    let [all, _] = house.anomaly(&["alerts", "list", "--all"])?;
+    ensure!(all.contains(&over) && all.lines().count() == 3, "{all}");
+    let [why, _] = house.anomaly(&["why", &over[..6]])?;
+    ensure!(
+        why.contains("1 fired at") && why.contains("2 resolved at") && why.contains("8 against 5"),
+        "{why}"
+    );
+
+    let [acknowledged, _] = house.anomaly(&["alerts", "ack", &open, "--by", "ann"])?;
+    ensure!(acknowledged.contains("ann"), "{acknowledged}");
+    let [told] = &house.settle().await?[..] else { bail!("one message") };
+    ensure!(told["step"] == "acknowledged" && told["by"] == "ann", "who is told of alerts is told: {told}");
+    let [shown, _] = house.anomaly(&["alerts", "show", &open])?;
+    ensure!(shown.contains("open, seen by ann"), "{shown}");
+    let [_, said] = house.anomaly(&["alerts", "ack", &open])?;
+    ensure!(said.contains("was acknowledged before, by ann"), "{said}");
+    // `classify` goes on from there.
+    house.put(&[record("web-1", 1.0)]).await?;
+    let [resolved] = &house.settle().await?[..] else { bail!("one message") };
+    ensure!(resolved["step"] == "resolved" && resolved["number"] == 3, "{resolved}");
+    let failed = house.anomaly(&["alerts", "ack", &open]).err().context("it is over")?;
+    ensure!(failed.to_string().contains("nothing to acknowledge"), "{failed}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_labelled_series_of_others_arrives_too() -> Result<()> {
     const TEST: &str = "a_labelled_series_of_others_arrives_too";

@@ -295,6 +295,8 @@ pub struct EndpointUrls {
     pub dynamodb: Option<String>,
     /// SNS.
     pub sns: Option<String>,
+    /// CloudFormation, which only commands ask.
+    pub cloudformation: Option<String>,
 }
 
 impl EndpointUrls {
@@ -311,6 +313,7 @@ impl EndpointUrls {
             sqs: url("SQS"),
             dynamodb: url("DYNAMODB"),
             sns: url("SNS"),
+            cloudformation: url("CLOUDFORMATION"),
         }
     }
 }

@@ -20,11 +20,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// the trusted certificates behind them, only where these two times are the same.
 const READ_TIMEOUT: Duration = Duration::from_secs(61);
 /// How long one attempt at a small request may take.
-#[cfg(any(feature = "dynamodb", feature = "sns", feature = "sqs"))]
+#[cfg(any(feature = "cloudformation", feature = "dynamodb", feature = "sns", feature = "sqs"))]
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Attempts at a small request, with a back-off that doubles from at most a second: some six seconds in all
 /// where a service refuses at once.
-#[cfg(any(feature = "dynamodb", feature = "sns", feature = "sqs"))]
+#[cfg(any(feature = "cloudformation", feature = "dynamodb", feature = "sns", feature = "sqs"))]
 const ATTEMPTS_MAX: u32 = 4;
 /// Attempts at an endpoint: one. The driver of the batch asks again itself, within its budget: retries below it
 /// would multiply with its own (`anomaly_pipeline::invoke::RetryPolicy`).
@@ -84,6 +84,13 @@ client!(
     "dynamodb",
     dynamodb,
     aws_sdk_dynamodb,
+    ATTEMPTS_MAX,
+    timeouts().operation_attempt_timeout(ATTEMPT_TIMEOUT).build()
+);
+client!(
+    "cloudformation",
+    cloudformation,
+    aws_sdk_cloudformation,
     ATTEMPTS_MAX,
     timeouts().operation_attempt_timeout(ATTEMPT_TIMEOUT).build()
 );

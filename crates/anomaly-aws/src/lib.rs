@@ -2,7 +2,7 @@
 //!
 //! [`source`] (with [`kinesis`]), [`sqs`] and [`dynamodb::stream`] read what Lambda hands over, and need no SDK. The adapters
 //! behind the features `sagemaker`, `sqs`, `dynamodb` and `sns` implement the ports of
-//! [`anomaly_pipeline::ports`]. [`config`] is the only reader of the environment; it is handed a lookup
+//! [`anomaly_pipeline::ports`]; `cloudformation` says where a stack keeps what. [`config`] is the only reader of the environment; it is handed a lookup
 //! function, so that tests need not touch it; [`clock`] is the only reader of the time.
 
 pub mod clock;
@@ -22,4 +22,6 @@ pub mod sagemaker;
 pub mod sns;
 pub mod source;
 pub mod sqs;
+#[cfg(feature = "cloudformation")]
+pub mod stack;
 pub mod telemetry;

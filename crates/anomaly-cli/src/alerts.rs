@@ -1,7 +1,6 @@
 //! `anomaly alerts`: which alerts there are, what became of one, and that somebody has seen it.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use anomaly_core::message;
 use anomaly_core::rule::Basis;
 use anomaly_core::time::{Timestamp, human_duration};
 use anomaly_core::wire;
-use anomaly_local::alerts::{Alerts, Answer, acknowledge, read};
+use anomaly_local::alerts::{Alerts, Answer};
 use anomaly_local::clock;
 use anomaly_pipeline::acknowledge::Acknowledged;
 use anyhow::bail;
@@ -19,9 +18,21 @@ use serde::Serialize;
 
 use crate::terminal::plain;
 
-/// List, show and acknowledge the alerts that `anomaly detect --state DIR` keeps.
+mod place;
+#[cfg(feature = "aws")]
+mod stack;
+
+pub(crate) use place::{Place, Wanted};
+
+/// List, show and acknowledge alerts: those that `anomaly detect --state DIR` keeps, or those of a deployed stack.
 ///
 /// A run may be using the state meanwhile: what it saved last is what is listed and shown.
+///
+/// With --stack (aws), the stack's outputs name its tables. `list`, and a name of fewer than its 16 digits, read the
+/// table of alerts' steps from end to end, a page of 1 MB at a time: of ten thousand steps, which are kept for a month,
+/// some 15 pages and $0.0003. It takes cloudformation:DescribeStacks on the stack, dynamodb:Scan and
+/// dynamodb:Query on its outbox, dynamodb:BatchGetItem on its states; `list --every` dynamodb:Scan on its states;
+/// `ack` dynamodb:PutItem on both.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AlertsArgs {
     #[command(subcommand)]
@@ -33,10 +44,14 @@ enum Action {
     /// One line each, oldest first: name, times, severity, the strangest number, anomalous readings, who has seen it
     List {
         #[command(flatten)]
-        state: State,
+        place: Place,
         /// Those that are over, too
         #[arg(long)]
         all: bool,
+        /// Of a stack: those too that are open and took no step for a month, such as of a series that fell silent for
+        /// good. Reads the table of states from end to end
+        #[arg(long, requires = "stack")]
+        every: bool,
         /// Print JSON lines
         #[arg(long)]
         json: bool,
@@ -46,7 +61,7 @@ enum Action {
         /// Its name; the first digits are enough
         id: String,
         #[command(flatten)]
-        state: State,
+        place: Place,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -57,35 +72,35 @@ enum Action {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
-        state: State,
+        place: Place,
         /// Who has seen them [default: you, as the system calls you]
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
     },
 }
 
-/// Where the alerts are.
-#[derive(Debug, clap::Args)]
-pub(crate) struct State {
-    /// The folder that `anomaly detect --state` keeps
-    #[arg(long = "state", value_name = "DIR", default_value = ".anomaly")]
-    pub(crate) folder: PathBuf,
-}
-
 /// Does what is asked.
 ///
 /// # Errors
-/// If there is no state, or it cannot be used; if a name is no alert's or several's; if an alert that is over is to
+/// If there is no state or no stack, or it cannot be used; if a name is no alert's or several's; if an alert that is over is to
 /// be acknowledged.
 pub(crate) fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::List { state, all, json } => list(&read(&state.folder)?, all, json)?,
-        Action::Show { id, state, json } => show(named(&read(&state.folder)?.all, &id)?, json)?,
-        Action::Ack { ids, state, by } => {
+        Action::List { place, all, every, json } => {
+            list(&place.read(if every { Wanted::Every } else { Wanted::Kept })?, all, json)?;
+        }
+        Action::Show { id, place, json } => {
+            show(named(&place.read(Wanted::Named(&id))?.all, &id)?, json)?;
+        }
+        Action::Ack { ids, place, by } => {
             let by = by.or_else(user).unwrap_or_else(|| "somebody".to_owned());
-            let alerts = read(&state.folder)?.all;
+            let wanted = match ids.as_slice() {
+                [id] => Wanted::Named(id),
+                _ => Wanted::Kept,
+            };
+            let alerts = place.read(wanted)?.all;
             let all = ids.iter().map(|id| named(&alerts, id)).collect::<Result<Vec<_>, _>>()?;
-            all.into_iter().try_for_each(|alert| ack(&state.folder, alert, &by))?;
+            all.into_iter().try_for_each(|alert| ack(&place, alert, &by))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -145,7 +160,7 @@ fn cells(line: &Line, asked: Option<&str>) -> [String; 8] {
         plain(&format!("{on}{}", line.peak.brief())),
         line.anomalous.to_string(),
         plain(&seen),
-        plain(&format!("{}: {}", line.series, line.rule)),
+        plain(&format!("{}: {}{}", line.series, line.rule, if line.late { ", late" } else { "" })),
     ]
 }
 
@@ -181,6 +196,7 @@ fn show(alert: &Alert, as_json: bool) -> anyhow::Result<()> {
         (Some(at), ..) => format!("over since {at}, after {}", human_duration(at.ms_since(line.since))),
         (None, Some(by), _) => format!("open, seen by {by}"),
         (None, None, true) => "open, and somebody has seen it".to_owned(),
+        (None, None, false) if alert.open.is_none() => "over, and nothing is kept of its end".to_owned(),
         (None, None, false) => "open".to_owned(),
     };
     for (name, value) in [
@@ -196,7 +212,7 @@ fn show(alert: &Alert, as_json: bool) -> anyhow::Result<()> {
         writeln!(out, "{name:8}  {}", plain(&value))?;
     }
     if alert.steps.is_empty() {
-        writeln!(out, "its steps were taken under a release that kept none")?;
+        writeln!(out, "none of its steps is kept: they are too old, or of a release that kept none")?;
     }
     for step in &alert.steps {
         writeln!(out, "{:>2}  {}  {:12}  {}", step.number, step.at, step.step.as_str(), plain(&words(step)))?;
@@ -216,12 +232,12 @@ fn words(step: &Transition) -> String {
     format!("{what}{new}{held}")
 }
 
-fn ack(folder: &Path, alert: &Alert, by: &str) -> anyhow::Result<()> {
-    match acknowledge(folder, alert, by, this_second())? {
+fn ack(place: &Place, alert: &Alert, by: &str) -> anyhow::Result<()> {
+    match place.acknowledge(alert, by, this_second())? {
         Answer::Asked => writeln!(
             io::stderr(),
             "a run uses the state in {}: it acknowledges alert {} with its next row",
-            folder.display(),
+            place.folder.display(),
             alert.id
         )?,
         Answer::Now(Acknowledged::Now(step)) => writeln!(io::stdout(), "{}", plain(&message::text(&step)))?,

@@ -1,6 +1,7 @@
 //! The `anomaly` command: each subcommand reads its arguments, and leaves the work to a library.
 
 mod alerts;
+mod cloud;
 mod detect;
 #[cfg(feature = "aws")]
 mod local;
@@ -57,9 +58,7 @@ impl WithoutAws {
     fn run(self) -> anyhow::Result<ExitCode> {
         let rest: Vec<_> = self.rest.iter().map(|arg| arg.to_string_lossy()).collect();
         let rest = if rest.is_empty() { "…".to_owned() } else { rest.join(" ") };
-        anyhow::bail!(
-            "this build leaves the AWS side out, to be quick to build\nhint: cargo run --features aws -- local {rest}"
-        )
+        Err(cloud::left_out(&format!("local {rest}")))
     }
 }
 

@@ -187,17 +187,13 @@ fn put_in_again(
 }
 
 #[cfg(not(feature = "aws"))]
-const WITHOUT_AWS: &str =
-    "this build leaves the AWS side out, to be quick to build\nhint: cargo run --features aws -- rejects …";
-
-#[cfg(not(feature = "aws"))]
 fn read_table(_: &str) -> anyhow::Result<Vec<RejectV1>> {
-    bail!(WITHOUT_AWS)
+    Err(crate::cloud::left_out("rejects …"))
 }
 
 #[cfg(not(feature = "aws"))]
 fn put_in_again(_: &str, _: &str, _: &std::path::Path, _: Vec<RejectV1>) -> anyhow::Result<ExitCode> {
-    bail!(WITHOUT_AWS)
+    Err(crate::cloud::left_out("rejects …"))
 }
 
 fn of_reasons(rejects: Vec<RejectV1>, reasons: &[String]) -> anyhow::Result<Vec<RejectV1>> {

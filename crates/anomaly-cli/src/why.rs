@@ -6,22 +6,23 @@ use std::process::ExitCode;
 use anomaly_core::alert::Transition;
 use anomaly_core::alerts::{Alert, named};
 use anomaly_core::explain::of_step;
-use anomaly_local::alerts::{Alerts, read};
+use anomaly_local::alerts::Alerts;
 use anyhow::bail;
 
-use crate::alerts::State;
+use crate::alerts::{Place, Wanted};
 use crate::terminal::plain;
 
 /// Say why an alert took each of its steps: rule, numbers, and what would have changed the answer.
 ///
-/// The words are those of `anomaly detect --explain`, as they were when the step was taken.
+/// The words are those of `anomaly detect --explain`, as they were when the step was taken; of a stack (--stack, aws;
+/// permissions as for `anomaly alerts`) what is kept with the step, in the same words.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WhyArgs {
     /// The alert's name; the first digits are enough
     #[arg(value_name = "ALERT")]
     id: String,
     #[command(flatten)]
-    state: State,
+    place: Place,
 }
 
 /// Says why.
@@ -29,11 +30,11 @@ pub(crate) struct WhyArgs {
 /// # Errors
 /// If there is no state, or it cannot be used; if the name is no alert's or several's; if no step of it is kept.
 pub(crate) fn run(args: WhyArgs) -> anyhow::Result<ExitCode> {
-    let alerts = read(&args.state.folder)?;
+    let alerts = args.place.read(Wanted::Named(&args.id))?;
     let Alert { id, series, rule, steps, .. } = named(&alerts.all, &args.id)?;
     if steps.is_empty() {
         bail!(
-            "alert {id} fired under a release that kept no steps of alerts\nhint: anomaly alerts show {id}"
+            "none of alert {id}'s steps is kept: they are too old, or of a release that kept none\nhint: anomaly alerts show {id}"
         );
     }
     let mut text = format!("alert {id} of {series} by {rule}\n");

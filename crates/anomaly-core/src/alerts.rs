@@ -66,6 +66,9 @@ pub struct Line {
     /// Who has; absent again once it got worse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged_by: Option<String>,
+    /// Whether it is of readings that came late, which are judged apart; absent where it is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// Why a name is no alert's.
@@ -225,6 +228,7 @@ impl Alert {
             anomalous,
             acknowledged: self.is_acknowledged,
             acknowledged_by: by.and_then(|step| step.by.clone()),
+            late: last.is_some_and(|last| last.late_ms.is_some()),
         })
     }
 }

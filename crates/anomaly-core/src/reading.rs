@@ -20,6 +20,9 @@ impl SeriesId {
     /// The longest name, in bytes.
     pub const BYTES_MAX: usize = 256;
 
+    /// What the name of late readings' state ends in.
+    const LATE: &str = "\u{1f}late";
+
     /// What the name of a partition's shares of rejects begins with.
     const REJECTS_OF: &str = "rejects of ";
 
@@ -62,7 +65,12 @@ impl SeriesId {
     /// The name under which the state of the series' late readings is kept. No series has it: it holds a control
     /// character.
     pub fn late(&self) -> SeriesId {
-        SeriesId(format_smolstr!("{}\u{1f}late", self.0))
+        SeriesId(format_smolstr!("{}{}", self.0, Self::LATE))
+    }
+
+    /// The series itself, where this is the name that [`SeriesId::late`] gave; else this.
+    pub fn itself(&self) -> SeriesId {
+        self.0.strip_suffix(Self::LATE).map_or_else(|| self.clone(), |name| SeriesId(name.into()))
     }
 }
 

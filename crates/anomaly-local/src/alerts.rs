@@ -45,6 +45,11 @@ pub struct Alerts {
 }
 
 impl Alerts {
+    /// Those that are kept elsewhere, of whose steps no more is known than they say, and of which no run is asked.
+    pub fn of(all: Vec<Alert>) -> Self {
+        Alerts { all, ..Alerts::default() }
+    }
+
     /// Who asked a run to acknowledge `alert`, which has not done so yet.
     pub fn asked(&self, alert: &Alert) -> Option<&str> {
         let ask = self.asked.iter().find(|ask| ask.alert == alert.id.as_str());

@@ -3,6 +3,7 @@
 use anomaly_core::alert::{AlertId, Transition};
 use anomaly_core::time::Timestamp;
 
+use crate::alerts::lives_in;
 use crate::fault::Fault;
 use crate::ports::{Saved, States, Stored};
 
@@ -30,9 +31,9 @@ pub async fn acknowledge<S: States>(
     by: &str,
     now: Timestamp,
 ) -> Result<Acknowledged, Fault> {
-    let series = std::slice::from_ref(&last.series);
+    let name = lives_in(last);
     for _ in 0..ATTEMPTS_MAX {
-        let stored = states.load(series).await?.pop().flatten();
+        let stored = states.load(std::slice::from_ref(&name)).await?.pop().flatten();
         let Some(Stored { mut state, revision }) = stored else { return Ok(Acknowledged::Over) };
         let is_it = |id: &AlertId| *id == last.alert;
         let watch = state.watches().find(|(_, watch)| watch.open().is_some_and(|open| is_it(&open.id)));
@@ -41,7 +42,7 @@ pub async fn acknowledge<S: States>(
         }
         let Some(step) = state.acknowledge(last, by, now) else { return Ok(Acknowledged::Over) };
         let steps = std::slice::from_ref(&step);
-        match states.save(&last.series, &state, Some(revision), steps, now).await? {
+        match states.save(&name, &state, Some(revision), steps, now).await? {
             Saved::Written => return Ok(Acknowledged::Now(Box::new(step))),
             Saved::Conflict => {}
         }

@@ -6,6 +6,7 @@
 //! contract, and every implementation is held to it.
 
 pub mod acknowledge;
+pub mod alerts;
 pub mod classify;
 pub mod fault;
 pub mod invoke;

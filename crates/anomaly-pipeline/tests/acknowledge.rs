@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anomaly_core::alert::Transition;
+use anomaly_core::alerts::Alert;
 use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Config, MOfN, Method, On, Rule};
 use anomaly_core::position::Sequence;
@@ -12,6 +13,7 @@ use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{ChunkV1, RowV1};
 use anomaly_fakes::memory::MemoryTables;
 use anomaly_pipeline::acknowledge::{Acknowledged, acknowledge};
+use anomaly_pipeline::alerts::alerts;
 use anomaly_pipeline::classify::{Tables, classify_chunk};
 use anomaly_pipeline::fault::Fault;
 use anomaly_pipeline::ports::{Saved, States, Stored};
@@ -131,4 +133,43 @@ async fn a_reading_that_is_judged_meanwhile_is_not_lost() {
     let busy = Busy { tables: &tables, left: AtomicU32::new(9) };
     let fault = acknowledge(&busy, &last, "ann", at(15)).await.expect_err("it gives up");
     assert!(fault.to_string().contains("written by others each time, 5 times"), "{fault}");
+}
+
+/// Only a state knows whether an alert is open whose end is not among the steps that are kept.
+#[tokio::test]
+async fn open_alerts_are_those_of_the_states_whatever_steps_are_kept() {
+    let tables = MemoryTables::default();
+    judge(&tables, 0..15, 90.0).await;
+    let fired = steps(&tables);
+    judge(&tables, 15..60, 20.0).await;
+    judge(&tables, 60..65, 95.0).await;
+    let is_open = |all: &[Alert]| all.iter().map(|alert| alert.open.is_some()).collect::<Vec<_>>();
+    let all = alerts(&tables, steps(&tables), Vec::new()).await.expect("no fault");
+    assert_eq!(is_open(&all), [false, true]);
+    // The first one's end has expired, or was not read yet.
+    let all = alerts(&tables, fired, Vec::new()).await.expect("no fault");
+    assert_eq!(is_open(&all), [false, true], "the state knows of both");
+    // So have the second one's steps: it is found by its state alone.
+    let web = SeriesId::new("web").expect("a name");
+    let state =
+        tables.load(std::slice::from_ref(&web)).await.expect("no fault").remove(0).expect("there").state;
+    let all = alerts(&tables, Vec::new(), vec![(web, state)]).await.expect("no fault");
+    assert_eq!((is_open(&all), all[0].steps.len()), (vec![true], 0));
+}
+
+/// They are judged in a state of their own, where their alerts live.
+#[tokio::test]
+async fn an_alert_of_late_readings_is_found_and_acknowledged() {
+    let tables = MemoryTables::default();
+    judge(&tables, 1_000..1_001, 20.0).await;
+    judge(&tables, 0..3, 90.0).await;
+    let all = alerts(&tables, steps(&tables), Vec::new()).await.expect("no fault");
+    let [late] = all.as_slice() else { panic!("one alert: {all:?}") };
+    assert!(late.open.is_some() && late.line().expect("a step").late, "{late:?}");
+    assert_eq!(late.series.as_str(), "web");
+    let last = late.last().expect("a step");
+    let done = acknowledge(&tables, last, "ann", at(1_002)).await.expect("no fault");
+    assert!(matches!(done, Acknowledged::Now(_)), "{done:?}");
+    let all = alerts(&tables, steps(&tables), Vec::new()).await.expect("no fault");
+    assert!(all[0].is_acknowledged);
 }

@@ -1,5 +1,6 @@
 //! The transitions on their way to people.
 
+use anomaly_core::alert::Transition;
 use anomaly_core::names;
 use anomaly_core::time::Timestamp;
 use anomaly_core::wire::{self, TransitionV1};
@@ -29,6 +30,57 @@ impl DynamoOutbox {
         DynamoOutbox { client: connector.dynamodb(), table: table.to_owned() }
     }
 
+    /// All steps that are kept, in any order, read page by page: half a read unit for each 4 KB of the table, however
+    /// many are wanted. What was written in the last second may be missing. What cannot be read (a later release
+    /// wrote it) is counted.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn steps(&self) -> Result<(Vec<Transition>, usize), Fault> {
+        let (mut read, mut from) = (Read::default(), None);
+        loop {
+            let request = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .projection_expression("#body")
+                .expression_attribute_names("#body", names::BODY)
+                .set_exclusive_start_key(from);
+            let page = request.send().await.map_err(|error| fault("list the steps of alerts", &error))?;
+            read.take(page.items.unwrap_or_default());
+            from = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok((read.steps, read.newer));
+            }
+        }
+    }
+
+    /// The steps that are kept of the alert whose whole name is `alert`, in order, as they were last written; and how many cannot be read.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn steps_of(&self, alert: &str) -> Result<(Vec<Transition>, usize), Fault> {
+        let (mut read, mut from) = (Read::default(), None);
+        loop {
+            let request = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .key_condition_expression("#alert = :alert")
+                .expression_attribute_names("#alert", names::ALERT)
+                .expression_attribute_values(":alert", s(alert))
+                .set_exclusive_start_key(from);
+            let page = request.send().await;
+            let page = page.map_err(|error| fault(format!("read the steps of alert {alert}"), &error))?;
+            read.take(page.items.unwrap_or_default());
+            from = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok((read.steps, read.newer));
+            }
+        }
+    }
+
     /// An update of `key`, in which `#pending` and `#lease` stand for the attributes.
     fn update(&self, key: &TransitionKey) -> UpdateItemFluentBuilder {
         self.client
@@ -38,6 +90,24 @@ impl DynamoOutbox {
             .key(names::TRANSITION, n(key.number))
             .expression_attribute_names("#pending", names::PENDING)
             .expression_attribute_names("#lease", names::LEASE_UNTIL_MS)
+    }
+}
+
+/// Steps that were read, and how many could not be.
+#[derive(Default)]
+struct Read {
+    steps: Vec<Transition>,
+    newer: usize,
+}
+
+impl Read {
+    fn take(&mut self, rows: Vec<Item>) {
+        for row in rows {
+            match text(&row, names::BODY).map(wire::read::<TransitionV1>) {
+                Some(Ok(read)) => self.steps.push(read.transition),
+                _ => self.newer += 1,
+            }
+        }
     }
 }
 

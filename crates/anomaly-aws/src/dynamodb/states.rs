@@ -14,6 +14,10 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
 
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+
 use super::item::{ATTEMPTS_MAX, Item, n, number, pause, s, text};
 use super::series::{Condition, rows_of};
 use crate::connect::Connector;
@@ -91,6 +95,31 @@ impl States for DynamoStates {
 }
 
 impl DynamoStates {
+    /// The states in which an alert is open, by the names they are kept under, read page by page from among all: half
+    /// a read unit for each 4 KB of the table. What was written in the last second may be missing.
+    ///
+    /// # Errors
+    /// If the table or a state cannot be read.
+    pub async fn open(&self) -> Result<Vec<(SeriesId, SeriesState)>, Fault> {
+        let (mut open, mut from) = (Vec::new(), None);
+        loop {
+            let request = self.client.scan().table_name(&self.states_table).set_exclusive_start_key(from);
+            let page =
+                request.send().await.map_err(|error| fault("read the states of all series", &error))?;
+            for item in page.items.unwrap_or_default() {
+                let Some(name) = text(&item, names::SERIES).and_then(stored_name) else { continue };
+                let state = read(&name, &item)?.state;
+                if state.watches().any(|(_, watch)| watch.open().is_some()) {
+                    open.push((name, state));
+                }
+            }
+            from = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(open);
+            }
+        }
+    }
+
     /// What of [`States::due`] has the number `shard`, oldest first.
     async fn due_of(&self, shard: usize, until: Timestamp, limit: usize) -> Result<Vec<SeriesId>, Fault> {
         let request = self
@@ -110,6 +139,12 @@ impl DynamoStates {
         // A row by another name is none of ours, and must not keep the others waiting.
         Ok(page.items.unwrap_or_default().iter().filter_map(name).collect())
     }
+}
+
+/// The name of a row: of a series, or of one's late readings.
+fn stored_name(name: &str) -> Option<SeriesId> {
+    let deserializer: StrDeserializer<'_, ValueError> = name.into_deserializer();
+    SeriesId::deserialize(deserializer).ok()
 }
 
 fn read(series: &SeriesId, item: &Item) -> Result<Stored, Fault> {

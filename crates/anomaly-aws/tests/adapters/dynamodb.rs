@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use anomaly_aws::dynamodb::{DynamoJournal, DynamoOutbox, DynamoRejects, DynamoStates, DynamoWindows};
 use anomaly_core::alert::Transition;
-use anomaly_core::classify::SeriesState;
-use anomaly_core::config::EventTime;
+use anomaly_core::classify::{Policy, SeriesState, classify};
+use anomaly_core::config::{Config, EventTime, MOfN, Method, On, Rule};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::reject::Reject;
@@ -86,6 +86,22 @@ mod states {
         assert_eq!(keys(second), BTreeSet::from(["a".to_owned()]));
     }
 
+    /// Has an alert fire in `state`.
+    fn open_alert(state: &mut SeriesState) {
+        let rule = Rule {
+            method: Method::Static { threshold: 1.0 },
+            on: On::Value,
+            hold: MOfN::new(1, 1).expect("one of one"),
+            ..Rule::default()
+        };
+        let policy = Policy::new(&Config { rules: vec![rule], ..Config::default() }, &["v".to_owned()]);
+        let position =
+            Position { partition: "p".into(), sequence: Sequence::from(1), sub: 0, arrived: at(1) };
+        let (series, features, filled) = (series("a"), vec![9.0], Vec::new());
+        let reading = Reading { series, at: at(1), features, filled, position };
+        classify(&policy, state, &Scored { reading, score: None }, "m");
+    }
+
     #[tokio::test]
     async fn a_damaged_state_is_somebodys_task() {
         let server = Server::start(|_, _| {
@@ -138,6 +154,29 @@ mod states {
         let mut state = SeriesState::default();
         state.admit(&policy, Scored { reading, score: None }, "m");
         state
+    }
+
+    #[tokio::test]
+    async fn open_alerts_are_found_on_every_page() {
+        let state = |name: &str, opens: bool| {
+            let mut state = SeriesState::default();
+            if opens {
+                open_alert(&mut state);
+            }
+            let state = base64_simd::STANDARD.encode_to_string(state.encode());
+            json!({ "series": { "S": name }, "revision": { "N": "1" }, "state": { "B": state } })
+        };
+        let late = series("b").late();
+        let (late_name, last) = (late.clone(), json!({ "series": { "S": "a" } }));
+        let server = Server::start(move |number, _| match number {
+            0 => ok(json!({ "Items": [state("a", false), state("c", true)], "LastEvaluatedKey": last })),
+            _ => ok(json!({ "Items": [state(late_name.as_str(), true)] })),
+        })
+        .await;
+        let open = states(&server).open().await.expect("no fault");
+        assert_eq!(open.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), [series("c"), late]);
+        let second = server.requests()[1].json();
+        assert_eq!(second["ExclusiveStartKey"], json!({ "series": { "S": "a" } }));
     }
 
     #[tokio::test]
@@ -358,6 +397,38 @@ mod outbox {
         assert_eq!(request["UpdateExpression"], "REMOVE #lease");
         assert_eq!(request["ConditionExpression"], "attribute_exists(#pending) AND #lease = :until");
         assert_eq!(request["ExpressionAttributeValues"], json!({ ":until": { "N": "9" } }));
+    }
+
+    #[tokio::test]
+    async fn all_steps_are_read_page_by_page_and_those_of_a_later_release_counted() {
+        let row = |step: &Transition| {
+            let body = wire::write(&TransitionV1::new(step.clone()));
+            json!({ "body": { "S": body } })
+        };
+        let (one, two) = (transition(1), transition(2));
+        let items = [row(&one), json!({ "body": { "S": r#"{"v":9}"# } })];
+        let rows =
+            (json!({ "Items": items, "LastEvaluatedKey": last_key() }), json!({ "Items": [row(&two)] }));
+        let server =
+            Server::start(move |number, _| ok(if number % 2 == 0 { &rows.0 } else { &rows.1 })).await;
+        let all = outbox(&server).steps().await.expect("no fault");
+        assert_eq!(all, (vec![one.clone(), two.clone()], 1));
+        let named = outbox(&server).steps_of(one.alert.as_str()).await.expect("no fault");
+        assert_eq!(named, all);
+        let requests = server.requests();
+        let operations: Vec<_> = requests.iter().map(Request::operation).collect();
+        assert_eq!(operations, ["Scan", "Scan", "Query", "Query"]);
+        let (scan, query) = (requests[1].json(), requests[3].json());
+        assert_eq!(
+            (&scan["ProjectionExpression"], &scan["ExclusiveStartKey"]),
+            (&json!("#body"), &last_key())
+        );
+        assert_eq!((&query["ConsistentRead"], &query["ExclusiveStartKey"]), (&json!(true), &last_key()));
+        assert_eq!(query["ExpressionAttributeValues"], json!({ ":alert": { "S": one.alert.as_str() } }));
+    }
+
+    fn last_key() -> Value {
+        json!({ "alert": { "S": "x" }, "transition": { "N": "1" } })
     }
 
     #[tokio::test]

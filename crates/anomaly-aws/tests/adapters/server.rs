@@ -93,7 +93,8 @@ impl Server {
                 sagemaker_runtime: url.clone(),
                 sqs: url.clone(),
                 dynamodb: url.clone(),
-                sns: url,
+                sns: url.clone(),
+                cloudformation: url,
             },
         })
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anomaly_aws::clock::{self, Monotonic};
-use anomaly_aws::config::{Connection, InvokeConfig};
+use anomaly_aws::config::InvokeConfig;
 use anomaly_aws::connect::Connector;
 use anomaly_aws::dynamodb::{DynamoRejects, DynamoWindows};
 use anomaly_aws::sagemaker::SageMakerScorer;
@@ -19,18 +19,17 @@ use anomaly_pipeline::invoke::{Driver, Limits};
 use anomaly_pipeline::rejects::{Redriven, redrive as put_in};
 use anyhow::{Context, bail};
 
+use crate::cloud::{KEYS, connect, lookup, runtime};
+
 /// How long all requests to the endpoint may take together.
 const SCORING_MAX: Duration = Duration::from_secs(600);
-
-/// What a person has to set.
-const KEYS: &str = "region and keys are taken from AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
 
 /// All rejects of `table`.
 ///
 /// # Errors
 /// If the environment names no region or keys, or the table cannot be read.
 pub(super) fn read(table: &str) -> anyhow::Result<Vec<RejectV1>> {
-    let connector = Connector::new(&Connection::from_env("rejects", lookup).context(KEYS)?);
+    let connector = connect("rejects")?;
     let (rejects, unread) = runtime()?.block_on(DynamoRejects::new(&connector, table).list())?;
     if unread > 0 {
         writeln!(
@@ -99,16 +98,4 @@ fn tell(redriven: &Redriven) -> io::Result<()> {
         writeln!(out, "{}  {}", reject.id(), super::plain(&why))?;
     }
     Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a command's environment is read here, and only for keys and region"
-)]
-fn lookup(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -331,3 +331,18 @@ fn a_state_of_an_earlier_release_is_listed_too() {
     assert!(said.stderr.contains("the state in .anomaly/state is damaged"), "{}", said.stderr);
     assert_eq!(said.code, 2);
 }
+
+/// Whichever build it is: without the AWS side it says how to get it, with it which keys are missing.
+#[test]
+fn a_stack_needs_the_aws_side_and_keys() {
+    let bench = Bench::new();
+    for args in ["alerts list --stack web", "alerts ack f1 --stack web", "why f1 --stack web"] {
+        let said = bench.run(args, "");
+        let names_it = ["--features aws", "AWS_REGION"].iter().any(|word| said.stderr.contains(word));
+        assert!(said.code == 2 && names_it, "{args}: {said:?}");
+    }
+    let said = bench.run("alerts list --stack web --state .anomaly", "");
+    assert!(said.code == 2 && said.stderr.contains("cannot be used with"), "{said:?}");
+    let said = bench.run("alerts list --every", "");
+    assert!(said.code == 2 && said.stderr.contains("--stack"), "{said:?}");
+}

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anomaly_core::alert::{Step, Transition};
+use anomaly_core::alert::{Acknowledgement, NOTE_CHARS_MAX, Step, Transition};
 use anomaly_core::alerts::{Alert, Line, named};
+use anomaly_core::config::Span;
 use anomaly_core::message;
 use anomaly_core::rule::Basis;
 use anomaly_core::time::{Timestamp, human_duration};
@@ -76,6 +77,14 @@ enum Action {
         /// Who has seen them [default: you, as the system calls you]
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
+        /// For so long, such as 2h, by the readings' times, from the next one on that is not calm: then people are told
+        /// again, if it goes on [default: until it is over]
+        #[arg(long = "for", value_name = "TIME", value_parser = time)]
+        lasts: Option<Duration>,
+        /// What there is to say of it, in a line of at most 200 characters: it is shown with the alert, and told with
+        /// its end
+        #[arg(long, value_name = "TEXT", value_parser = note)]
+        note: Option<String>,
     },
 }
 
@@ -92,18 +101,43 @@ pub(crate) fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
         Action::Show { id, place, json } => {
             show(named(&place.read(Wanted::Named(&id))?.all, &id)?, json)?;
         }
-        Action::Ack { ids, place, by } => {
+        Action::Ack { ids, place, by, lasts, note } => {
             let by = by.or_else(user).unwrap_or_else(|| "somebody".to_owned());
+            let for_ms = lasts.and_then(|lasts| u64::try_from(lasts.as_millis()).ok());
+            let said = Acknowledgement { by, note, for_ms };
             let wanted = match ids.as_slice() {
                 [id] => Wanted::Named(id),
                 _ => Wanted::Kept,
             };
             let alerts = place.read(wanted)?.all;
             let all = ids.iter().map(|id| named(&alerts, id)).collect::<Result<Vec<_>, _>>()?;
-            all.into_iter().try_for_each(|alert| ack(&place, alert, &by))?;
+            all.into_iter().try_for_each(|alert| ack(&place, alert, &said))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A length of time.
+fn time(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(Span::Time(time)) if !time.is_zero() => Ok(time),
+        _ => Err("it is no length of time; write 30m, 2h or 3d".to_owned()),
+    }
+}
+
+/// What is said of an alert.
+fn note(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err("it says nothing".to_owned()),
+        _ if text.chars().any(char::is_control) => {
+            Err("it is one line, without control characters".to_owned())
+        }
+        chars if chars > NOTE_CHARS_MAX => {
+            Err(format!("it has {chars} characters; at most {NOTE_CHARS_MAX} are kept"))
+        }
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// Now, as precisely as people talk of it.
@@ -120,7 +154,7 @@ fn user() -> Option<String> {
 fn list(alerts: &Alerts, all: bool, as_json: bool) -> anyhow::Result<()> {
     let is_open = |alert: &&Alert| alert.open.is_some();
     let listed = alerts.all.iter().filter(|alert| all || is_open(alert));
-    let lines: Vec<(Line, Option<&str>)> =
+    let lines: Vec<(Line, Option<&Acknowledgement>)> =
         listed.filter_map(|alert| Some((alert.line()?, alerts.asked(alert)))).collect();
     let mut out = io::stdout().lock();
     if as_json {
@@ -143,13 +177,16 @@ const HEAD: [&str; 8] = ["ID", "SINCE", "UNTIL", "SEVERITY", "PEAK", "READINGS",
 /// The column that says nothing where only open alerts are listed.
 const UNTIL: usize = 2;
 
-fn cells(line: &Line, asked: Option<&str>) -> [String; 8] {
+/// How much of what is said of an alert is listed, in characters.
+const SAID_CHARS: usize = 48;
+
+fn cells(line: &Line, asked: Option<&Acknowledgement>) -> [String; 8] {
     let on = line.on.as_deref().filter(|_| !matches!(line.peak.basis, Basis::Silence { .. }));
     let on = on.map_or_else(String::new, |on| format!("{on} "));
-    let seen = match (&line.acknowledged_by, line.acknowledged, asked) {
-        (Some(by), ..) => by.clone(),
+    let seen = match (said(line), line.acknowledged, asked) {
+        (Some(said), ..) => cut(&said.to_string(), SAID_CHARS),
         (None, true, _) => "somebody".to_owned(),
-        (None, false, Some(by)) => format!("{by}, soon"),
+        (None, false, Some(said)) => cut(&format!("soon: {said}"), SAID_CHARS),
         (None, false, None) => "-".to_owned(),
     };
     [
@@ -162,6 +199,19 @@ fn cells(line: &Line, asked: Option<&str>) -> [String; 8] {
         plain(&seen),
         plain(&format!("{}: {}{}", line.series, line.rule, if line.late { ", late" } else { "" })),
     ]
+}
+
+/// Who has seen it, and what they say.
+fn said(line: &Line) -> Option<Acknowledgement> {
+    let by = line.acknowledged_by.clone()?;
+    Some(Acknowledgement { by, note: line.note.clone(), for_ms: line.acknowledged_for_ms })
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The rows, in columns as wide as their widest cell; without [`UNTIL`], unless it is `wide`.
@@ -192,9 +242,9 @@ fn show(alert: &Alert, as_json: bool) -> anyhow::Result<()> {
         return Ok(writeln!(out, "{}", wire::write(&Whole { line, steps: &alert.steps }))?);
     }
     let on = line.on.as_ref().map_or_else(String::new, |on| format!(", on {on}"));
-    let stands = match (line.resolved_at, &line.acknowledged_by, line.acknowledged) {
+    let stands = match (line.resolved_at, said(&line), line.acknowledged) {
         (Some(at), ..) => format!("over since {at}, after {}", human_duration(at.ms_since(line.since))),
-        (None, Some(by), _) => format!("open, seen by {by}"),
+        (None, Some(said), _) => format!("open, seen by {said}"),
         (None, None, true) => "open, and somebody has seen it".to_owned(),
         (None, None, false) if alert.open.is_none() => "over, and nothing is kept of its end".to_owned(),
         (None, None, false) => "open".to_owned(),
@@ -223,17 +273,19 @@ fn show(alert: &Alert, as_json: bool) -> anyhow::Result<()> {
 /// What a step was, in a line.
 fn words(step: &Transition) -> String {
     let what = match step.step {
-        Step::Acknowledged => format!("by {}", step.by.as_deref().unwrap_or("somebody")),
+        Step::Acknowledged => format!("by {}", step.acknowledgement().unwrap_or_default()),
         Step::Resolved => step.margin.to_string(),
         _ => format!("{}: {}", step.severity, step.margin),
     };
     let new = if step.is_new_normal { "; a new level was taken as normal" } else { "" };
     let held = step.held.as_ref().map_or_else(String::new, |held| format!("; not told: {held}"));
-    format!("{what}{new}{held}")
+    let seen = step.acknowledgement().filter(|_| step.step != Step::Acknowledged);
+    let seen = seen.map_or_else(String::new, |seen| format!("; it was acknowledged by {seen}"));
+    format!("{what}{new}{held}{seen}")
 }
 
-fn ack(place: &Place, alert: &Alert, by: &str) -> anyhow::Result<()> {
-    match place.acknowledge(alert, by, this_second())? {
+fn ack(place: &Place, alert: &Alert, said: &Acknowledgement) -> anyhow::Result<()> {
+    match place.acknowledge(alert, said, this_second())? {
         Answer::Asked => writeln!(
             io::stderr(),
             "a run uses the state in {}: it acknowledges alert {} with its next row",

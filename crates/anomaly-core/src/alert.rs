@@ -1,5 +1,6 @@
 //! An alert's life: from the reading that fires it to the one that resolves it.
 
+mod acknowledgement;
 mod held;
 mod id;
 mod life;
@@ -10,6 +11,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use acknowledgement::Noted;
+pub use acknowledgement::{Acknowledgement, NOTE_CHARS_MAX};
 pub use held::Held;
 pub use id::AlertId;
 pub(crate) use life::Life;
@@ -135,9 +138,16 @@ pub struct Transition {
     /// Of [`Step::Resolved`]: whether the rule took a new level as normal meanwhile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_new_normal: bool,
-    /// Of [`Step::Acknowledged`]: who did.
+    /// Of [`Step::Acknowledged`]: who did. Of a later step, which an acknowledgement ends with that said more than
+    /// who: who did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// What they say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// For how long it was to be acknowledged, in milliseconds; absent: until it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
 }
 
 /// A feature that a record did not give, by name.
@@ -197,6 +207,13 @@ impl Transition {
     /// How long the alert has lasted, from the first anomalous reading to this step, in milliseconds.
     pub fn lasted_ms(&self) -> i64 {
         self.at.ms_since(self.since)
+    }
+
+    /// Who has seen the alert, and what they say: of [`Step::Acknowledged`], and of what ends it.
+    pub fn acknowledgement(&self) -> Option<Acknowledgement> {
+        let by =
+            self.by.clone().or_else(|| (self.step == Step::Acknowledged).then(|| "somebody".to_owned()))?;
+        Some(Acknowledgement { by, note: self.note.clone(), for_ms: self.for_ms })
     }
 
     /// How things stand on the reading that made it.

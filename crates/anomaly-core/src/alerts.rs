@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::alert::{AlertId, Open, Step, Transition};
+use crate::alert::{Acknowledgement, AlertId, Open, Step, Transition};
 use crate::classify::SeriesState;
 use crate::config::Severity;
 use crate::reading::SeriesId;
@@ -66,6 +66,12 @@ pub struct Line {
     /// Who has; absent again once it got worse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged_by: Option<String>,
+    /// What they say of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// For how long they acknowledged it, in milliseconds; absent: until it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged_for_ms: Option<u64>,
     /// Whether it is of readings that came late, which are judged apart; absent where it is not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
@@ -204,6 +210,12 @@ impl Alert {
         self.steps.last()
     }
 
+    /// Who has seen it, and what they say; `None` if nobody has, or no step says who.
+    pub fn acknowledgement(&self) -> Option<Acknowledgement> {
+        let seen = |step: &&Transition| self.is_acknowledged && step.step == Step::Acknowledged;
+        self.steps.iter().rev().find(seen).and_then(Transition::acknowledgement)
+    }
+
     /// It in a line; `None` of an alert that is neither open nor has a step.
     pub fn line(&self) -> Option<Line> {
         let last = self.last();
@@ -212,8 +224,7 @@ impl Alert {
             (None, Some(t)) => (t.severity, t.since, t.fired_at, t.peak, t.peak_at, t.anomalous),
             (None, None) => return None,
         };
-        let seen = |step: &&Transition| self.is_acknowledged && step.step == Step::Acknowledged;
-        let by = self.steps.iter().rev().find(seen);
+        let seen = self.acknowledgement();
         Some(Line {
             alert: self.id.clone(),
             series: self.series.clone(),
@@ -227,7 +238,9 @@ impl Alert {
             peak_at,
             anomalous,
             acknowledged: self.is_acknowledged,
-            acknowledged_by: by.and_then(|step| step.by.clone()),
+            acknowledged_by: seen.as_ref().map(|seen| seen.by.clone()),
+            acknowledged_for_ms: seen.as_ref().and_then(|seen| seen.for_ms),
+            note: seen.and_then(|seen| seen.note),
             late: last.is_some_and(|last| last.late_ms.is_some()),
         })
     }
@@ -313,7 +326,7 @@ mod tests {
         );
         let last = steps.iter().rev().find(|step| step.rule == "hot").expect("fired").clone();
         let at = Timestamp::from_ms(60_000).expect("in range");
-        steps.push(state.acknowledge(&last, "ann", at).expect("it is open"));
+        steps.push(state.acknowledge(&last, &Acknowledgement::by("ann"), at).expect("it is open"));
         steps.reverse();
         let all = alerts([(&series, &state)], steps);
         check(
@@ -329,7 +342,8 @@ mod tests {
     fn who_has_seen_one_has_not_seen_it_get_worse() {
         let (series, mut state, mut steps) = lived(&[90.0; 4]);
         let at = Timestamp::from_ms(4_000).expect("in range");
-        steps.push(state.acknowledge(&steps[0].clone(), "ann", at).expect("it is open"));
+        steps
+            .push(state.acknowledge(&steps[0].clone(), &Acknowledgement::by("ann"), at).expect("it is open"));
         let seen = |state: &SeriesState, steps: &[Transition]| {
             let all = alerts([(&series, state)], steps.to_vec());
             all.iter().find(|alert| alert.rule == "hot").expect("it is open").is_acknowledged

@@ -131,8 +131,8 @@ impl Explained<'_> {
 pub fn of_step(transition: &Transition) -> String {
     let Transition { rule, on, margin, step, .. } = transition;
     if *step == Step::Acknowledged {
-        let by = transition.by.as_deref().unwrap_or("somebody");
-        return format!("{by} has seen it: no reminders, unless it gets worse");
+        let said = transition.acknowledgement().unwrap_or_default();
+        return format!("seen by {said}\n  no reminders, unless it gets worse");
     }
     let standing = transition.standing();
     let excess = short(margin.excess);

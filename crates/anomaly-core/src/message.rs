@@ -142,10 +142,7 @@ pub fn text(transition: &Transition) -> String {
     let Transition { series, rule, on, at, margin, peak, peak_at, .. } = transition;
     let mut lines = vec![format!("{} {series}: {rule} at {at}", mark(transition))];
     lines.extend(match transition.step {
-        Step::Acknowledged => vec![
-            format!("  by {}; no reminders unless it gets worse", acknowledged_by(transition)),
-            format!("  since {}", transition.since),
-        ],
+        Step::Acknowledged => acknowledged(transition),
         _ if transition.is_of_silence() => vec![silence(transition)],
         Step::Fired | Step::Escalated | Step::Repeated | Step::Flapping => {
             vec![format!("  {on} {margin}"), format!("  since {}", transition.since)]
@@ -162,6 +159,7 @@ pub fn text(transition: &Transition) -> String {
     lines.extend(transition.flapping.map(|Flapping { times, within }| {
         format!("  fired {times} times within {within}; it is held open until it is calm for as long")
     }));
+    lines.extend(seen(transition));
     if transition.is_new_normal {
         lines.push("  the new level is taken as normal from here on".to_owned());
     }
@@ -193,6 +191,23 @@ fn silence(transition: &Transition) -> String {
         _ => "; its last reading was",
     };
     line
+}
+
+/// Who has seen it, what they say, and how long people are left alone.
+fn acknowledged(transition: &Transition) -> Vec<String> {
+    let long = transition.for_ms.map(|ms| human_duration(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let long = long.map_or_else(String::new, |long| format!(" for {long}"));
+    let mut lines =
+        vec![format!("  by {}; no reminders{long} unless it gets worse", acknowledged_by(transition))];
+    lines.extend(transition.note.as_ref().map(|note| format!("  {note}")));
+    lines.push(format!("  since {}", transition.since));
+    lines
+}
+
+/// Of a step that an acknowledgement ends with: whose that was, and what it said.
+fn seen(transition: &Transition) -> Option<String> {
+    let seen = transition.acknowledgement().filter(|_| transition.step != Step::Acknowledged)?;
+    Some(format!("  it was acknowledged by {seen}"))
 }
 
 fn acknowledged_by(transition: &Transition) -> String {
@@ -371,6 +386,33 @@ mod tests {
             [CRITICAL] webserver: slow, latency_ms 21 over 10, 2026-11-18T11:06:50Z ecc2638443323578
             [RESOLVED] webserver: slow, after 1 min 21 s, 2026-11-18T11:08:09Z ecc2638443323578"#]]
         .assert_eq(&format!("{}\n{}", sms(&both[0]), sms(&both[1])));
+    }
+
+    #[test]
+    fn who_has_seen_it_is_told_with_what_they_say() {
+        let mut both = transitions("webserver", "slow", &names(&["latency_ms"]), 21.0);
+        let (by, note, for_ms) =
+            (Some("ann".to_owned()), Some("the disk is full".to_owned()), Some(7_200_000));
+        both.push(Transition { step: Step::Acknowledged, ..both[0].clone() });
+        both.push(Transition { step: Step::Repeated, ..both[0].clone() });
+        both.drain(..1);
+        let said = |t: Transition| Transition { by: by.clone(), note: note.clone(), for_ms, ..t };
+        let lines = |t: Transition| text(&said(t)).lines().take(4).collect::<Vec<_>>().join("\n");
+        let all: Vec<String> = both.into_iter().map(lines).collect();
+        expect![[r#"
+            RESOLVED webserver: slow at 2026-11-18T11:08:09Z
+              lasted 1 min 21 s, 52 anomalous readings
+              peak latency_ms 21 against 10 at 2026-11-18T11:06:48Z
+              it was acknowledged by ann, for 2 h: the disk is full
+            ACKNOWLEDGED webserver: slow at 2026-11-18T11:06:50Z
+              by ann; no reminders for 2 h unless it gets worse
+              the disk is full
+              since 2026-11-18T11:06:48Z
+            STILL CRITICAL webserver: slow at 2026-11-18T11:06:50Z
+              latency_ms 21 against 10 (fixed)
+              since 2026-11-18T11:06:48Z
+              it was acknowledged by ann, for 2 h: the disk is full"#]]
+        .assert_eq(&all.join("\n"));
     }
 
     #[test]

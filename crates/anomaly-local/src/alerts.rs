@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anomaly_core::alert::Transition;
+use anomaly_core::alert::{Acknowledgement, Transition};
 use anomaly_core::alerts::{Alert, alerts};
 use anomaly_core::time::Timestamp;
 use anomaly_pipeline::acknowledge::{self, Acknowledged};
@@ -50,10 +50,10 @@ impl Alerts {
         Alerts { all, ..Alerts::default() }
     }
 
-    /// Who asked a run to acknowledge `alert`, which has not done so yet.
-    pub fn asked(&self, alert: &Alert) -> Option<&str> {
+    /// Who asked a run to acknowledge `alert`, which has not done so yet, and what they say.
+    pub fn asked(&self, alert: &Alert) -> Option<&Acknowledgement> {
         let ask = self.asked.iter().find(|ask| ask.alert == alert.id.as_str());
-        ask.filter(|_| !alert.is_acknowledged).map(|ask| ask.by.as_str())
+        ask.filter(|_| !alert.is_acknowledged).map(|ask| &ask.said)
     }
 
     /// Why an alert took `step`, as it was said when it did; `None` of steps that no reading made, and of those that
@@ -100,33 +100,33 @@ pub enum Answer {
     Asked,
 }
 
-/// Acknowledges `alert` of the state in `folder`, as `by` asks at `now`; while a run uses the state, the run is asked to.
+/// Acknowledges `alert` of the state in `folder`, as `said` says at `now`; while a run uses the state, the run is asked to.
 ///
 /// # Errors
 /// [`AcknowledgeError`].
 pub fn acknowledge(
     folder: &Path,
     alert: &Alert,
-    by: &str,
+    said: &Acknowledgement,
     now: Timestamp,
 ) -> Result<Answer, AcknowledgeError> {
     let last = alert.last().ok_or_else(|| AcknowledgeError::NoStep(alert.id.to_string()))?;
     if alert.open.is_none() {
         return Ok(Answer::Now(Acknowledged::Over));
     }
-    if alert.is_acknowledged {
+    if alert.is_acknowledged && (!said.says_more() || alert.acknowledgement().as_ref() == Some(said)) {
         return Ok(Answer::Now(Acknowledged::Before));
     }
     let state = match StateDir::open(folder) {
         Err(StoreError::Locked(_)) => {
-            let ask = Ask { alert: alert.id.to_string(), by: by.to_owned(), at_ms: now };
+            let ask = Ask { alert: alert.id.to_string(), said: said.clone(), at_ms: now };
             asked::leave(folder, &ask).map_err(|source| StoreError::io(folder, "written", source))?;
             return Ok(Answer::Asked);
         }
         other => other?,
     };
     let store = state.store();
-    let done = ready(acknowledge::acknowledge(store, last, by, now))?;
+    let done = ready(acknowledge::acknowledge(store, last, said, now))?;
     if let Acknowledged::Now(step) = &done {
         // Who asks for it is told of it: it waits for nobody.
         ready(store.mark_sent(&TransitionKey::of(step), ON_A_TERMINAL, now))?;

@@ -6,7 +6,7 @@ mod stock;
 
 use std::collections::BTreeSet;
 
-use anomaly_core::alert::Transition;
+use anomaly_core::alert::{Acknowledgement, Transition};
 use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge, silence};
 use anomaly_core::config::{self, Config, EventTime, ModelKind};
 use anomaly_core::event_time::{Placement, Released, Untimeliness};
@@ -270,12 +270,12 @@ impl Engine {
     pub(crate) fn acknowledge(
         &mut self,
         last: &Transition,
-        by: &str,
+        said: &Acknowledgement,
         at: Timestamp,
     ) -> Result<Option<Transition>, StoreError> {
         let Some(series) = self.series.get_mut(&last.series, &self.scoring)? else { return Ok(None) };
-        let seen = series.state.watches().any(|(rule, watch)| *rule == last.rule && watch.is_acknowledged());
-        Ok(if seen { None } else { series.state.acknowledge(last, by, at) })
+        let knows = series.state.watches().any(|(rule, watch)| *rule == last.rule && watch.knows(said));
+        Ok(if knows { None } else { series.state.acknowledge(last, said, at) })
     }
 
     /// Whether some series have a small forest, to save memory.

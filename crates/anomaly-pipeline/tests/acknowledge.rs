@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anomaly_core::alert::Transition;
+use anomaly_core::alert::{Acknowledgement, Transition};
 use anomaly_core::alerts::Alert;
 use anomaly_core::classify::{Policy, SeriesState};
 use anomaly_core::config::{Config, MOfN, Method, On, Rule};
@@ -70,16 +70,18 @@ async fn it_is_one_step_of_the_alert_and_ends_the_reminders() {
     judge(&tables, 0..15, 90.0).await;
     assert_eq!(words(&tables), ["fired", "repeated"]);
     let last = steps(&tables).pop().expect("it fired");
-    let Acknowledged::Now(step) = acknowledge(&tables, &last, "ann", at(15)).await.expect("no fault") else {
+    let Acknowledged::Now(step) =
+        acknowledge(&tables, &last, &Acknowledgement::by("ann"), at(15)).await.expect("no fault")
+    else {
         panic!("it is open and nobody saw it")
     };
     assert_eq!((step.number, step.by.as_deref(), step.at), (3, Some("ann"), at(15)));
-    let again = acknowledge(&tables, &last, "bob", at(16)).await.expect("no fault");
+    let again = acknowledge(&tables, &last, &Acknowledgement::by("bob"), at(16)).await.expect("no fault");
     assert_eq!(again, Acknowledged::Before);
     judge(&tables, 16..60, 90.0).await;
     judge(&tables, 60..90, 20.0).await;
     assert_eq!(words(&tables), ["fired", "repeated", "acknowledged", "resolved"]);
-    let over = acknowledge(&tables, &last, "bob", at(90)).await.expect("no fault");
+    let over = acknowledge(&tables, &last, &Acknowledgement::by("bob"), at(90)).await.expect("no fault");
     assert_eq!(over, Acknowledged::Over);
     assert_eq!(words(&tables).len(), 4, "what is over takes no step");
 }
@@ -121,7 +123,7 @@ async fn a_reading_that_is_judged_meanwhile_is_not_lost() {
     judge(&tables, 0..1, 90.0).await;
     let last = steps(&tables).pop().expect("it fired");
     let busy = Busy { tables: &tables, left: AtomicU32::new(2) };
-    let done = acknowledge(&busy, &last, "ann", at(15)).await.expect("no fault");
+    let done = acknowledge(&busy, &last, &Acknowledgement::by("ann"), at(15)).await.expect("no fault");
     assert!(matches!(done, Acknowledged::Now(_)), "{done:?}");
     let stored =
         tables.load(std::slice::from_ref(&last.series)).await.expect("no fault").remove(0).expect("there");
@@ -131,7 +133,8 @@ async fn a_reading_that_is_judged_meanwhile_is_not_lost() {
     let tables = MemoryTables::default();
     judge(&tables, 0..1, 90.0).await;
     let busy = Busy { tables: &tables, left: AtomicU32::new(9) };
-    let fault = acknowledge(&busy, &last, "ann", at(15)).await.expect_err("it gives up");
+    let fault =
+        acknowledge(&busy, &last, &Acknowledgement::by("ann"), at(15)).await.expect_err("it gives up");
     assert!(fault.to_string().contains("written by others each time, 5 times"), "{fault}");
 }
 
@@ -168,7 +171,7 @@ async fn an_alert_of_late_readings_is_found_and_acknowledged() {
     assert!(late.open.is_some() && late.line().expect("a step").late, "{late:?}");
     assert_eq!(late.series.as_str(), "web");
     let last = late.last().expect("a step");
-    let done = acknowledge(&tables, last, "ann", at(1_002)).await.expect("no fault");
+    let done = acknowledge(&tables, last, &Acknowledgement::by("ann"), at(1_002)).await.expect("no fault");
     assert!(matches!(done, Acknowledged::Now(_)), "{done:?}");
     let all = alerts(&tables, steps(&tables), Vec::new()).await.expect("no fault");
     assert!(all[0].is_acknowledged);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anomaly_core::alert::Acknowledgement;
 use anomaly_core::alerts::Alert;
 use anomaly_core::time::Timestamp;
 use anomaly_local::alerts::{Alerts, Answer, acknowledge, read};
@@ -40,14 +41,19 @@ impl Place {
         }
     }
 
-    /// Acknowledges `alert`, as `by` asks at `now`.
+    /// Acknowledges `alert`, as `said` says at `now`.
     ///
     /// # Errors
     /// If no step of it is kept, or the state cannot be written.
-    pub(crate) fn acknowledge(&self, alert: &Alert, by: &str, now: Timestamp) -> anyhow::Result<Answer> {
+    pub(crate) fn acknowledge(
+        &self,
+        alert: &Alert,
+        said: &Acknowledgement,
+        now: Timestamp,
+    ) -> anyhow::Result<Answer> {
         match &self.stack {
-            None => Ok(acknowledge(&self.folder, alert, by, now)?),
-            Some(stack) => acknowledge_in(stack, alert, by, now),
+            None => Ok(acknowledge(&self.folder, alert, said, now)?),
+            Some(stack) => acknowledge_in(stack, alert, said, now),
         }
     }
 }
@@ -62,6 +68,6 @@ fn stack_alerts(stack: &str, wanted: Wanted<'_>) -> anyhow::Result<Alerts> {
 }
 
 #[cfg(not(feature = "aws"))]
-fn acknowledge_in(stack: &str, _: &Alert, _: &str, _: Timestamp) -> anyhow::Result<Answer> {
+fn acknowledge_in(stack: &str, _: &Alert, _: &Acknowledgement, _: Timestamp) -> anyhow::Result<Answer> {
     Err(crate::cloud::left_out(&format!("alerts ack … --stack {stack}")))
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anomaly_aws::stack::AlertTables;
+use anomaly_core::alert::Acknowledgement;
 use anomaly_core::alerts::Alert;
 use anomaly_core::time::Timestamp;
 use anomaly_local::alerts::{Alerts, Answer};
@@ -50,7 +51,12 @@ pub(super) fn read(stack: &str, wanted: Wanted<'_>) -> anyhow::Result<Alerts> {
 ///
 /// # Errors
 /// As [`read`], and if no step of the alert is kept.
-pub(super) fn acknowledge(stack: &str, alert: &Alert, by: &str, now: Timestamp) -> anyhow::Result<Answer> {
+pub(super) fn acknowledge(
+    stack: &str,
+    alert: &Alert,
+    said: &Acknowledgement,
+    now: Timestamp,
+) -> anyhow::Result<Answer> {
     let Some(last) = alert.last() else {
         bail!(
             "alert {} took its last step so long ago that none is kept\nhint: it can be acknowledged once it has taken another step",
@@ -60,6 +66,6 @@ pub(super) fn acknowledge(stack: &str, alert: &Alert, by: &str, now: Timestamp) 
     let connector = connect("alerts")?;
     runtime()?.block_on(async {
         let tables = AlertTables::of(&connector, stack).await?;
-        Ok(Answer::Now(acknowledge::acknowledge(&tables.states, last, by, now).await?))
+        Ok(Answer::Now(acknowledge::acknowledge(&tables.states, last, said, now).await?))
     })
 }

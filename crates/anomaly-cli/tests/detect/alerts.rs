@@ -179,29 +179,30 @@ fn why_says_what_explain_said_of_each_step() {
         &bench,
         "why f1",
         expect![[r#"
-        alert f10791a5c2a28229 of stdin by slow
+            alert f10791a5c2a28229 of stdin by slow
 
-        1 fired at 2026-01-01T00:00:20Z, by row 21 of stdin
-          slow on latency_ms: critical: 916.6 against 100 (fixed)
-            excess 9.166; normal up to 100
-            an alert fires
+            1 fired at 2026-01-01T00:00:20Z, by row 21 of stdin
+              slow on latency_ms: critical: 916.6 against 100 (fixed)
+                excess 9.166; normal up to 100
+                an alert fires
 
-        2 repeated at 2026-01-01T00:00:25Z, by row 26 of stdin
-          slow on latency_ms: critical: 920.7 against 100 (fixed)
-            excess 9.207; normal up to 100
-            the alert goes on, and is told again
+            2 repeated at 2026-01-01T00:00:25Z, by row 26 of stdin
+              slow on latency_ms: critical: 920.7 against 100 (fixed)
+                excess 9.207; normal up to 100
+                the alert goes on, and is told again
 
-        3 acknowledged at NOW-----------------
-          ann has seen it: no reminders, unless it gets worse
+            3 acknowledged at NOW-----------------
+              seen by ann
+                no reminders, unless it gets worse
 
-        4 resolved at 2026-01-01T00:00:34Z, by row 8 of stdin
-          slow on latency_ms: normal: 21.47 against 100 (fixed)
-            excess 0.2147; anomalous above 100
-            the alert is over
-            its end takes 3 of 3 calm
-        --- stderr
-        --- exit 0
-    "#]],
+            4 resolved at 2026-01-01T00:00:34Z, by row 8 of stdin
+              slow on latency_ms: normal: 21.47 against 100 (fixed)
+                excess 0.2147; anomalous above 100
+                the alert is over
+                its end takes 3 of 3 calm
+            --- stderr
+            --- exit 0
+        "#]],
     );
     let text = HEADER.to_owned() + &rows(0..40, &FAULTS).concat();
     bench.put("stdin.csv", text);
@@ -283,7 +284,7 @@ fn a_run_that_has_the_state_for_itself_acknowledges_for_others() {
             --- exit 0
         "#]],
     );
-    assert!(bench.run("alerts list", "").stdout.contains("  ann, soon  "));
+    assert!(bench.run("alerts list", "").stdout.contains("  soon: ann  "));
     // It looks once a second: the fault goes on until then.
     let rows = (0..).map(|i| format!("2026-01-01T01:{:02}:{:02}Z,900,3\n", i / 60 % 60, i % 60));
     let line = rows.take(1_200).find_map(|row| {
@@ -345,4 +346,59 @@ fn a_stack_needs_the_aws_side_and_keys() {
     assert!(said.code == 2 && said.stderr.contains("cannot be used with"), "{said:?}");
     let said = bench.run("alerts list --every", "");
     assert!(said.code == 2 && said.stderr.contains("--stack"), "{said:?}");
+}
+
+/// Told again when the time is over, though the rule asks for no reminders; what was said is shown, and told with it.
+#[test]
+fn one_is_acknowledged_for_a_time_and_with_a_note() {
+    let bench = Bench::new();
+    bench.put("c.toml", FIXED);
+    let pipe = |range: std::ops::Range<u32>| {
+        let rows = HEADER.to_owned() + &rows(range, &FAULTS).concat();
+        bench.pipe("- --config c.toml --state .anomaly --quiet", rows)
+    };
+    pipe(0..24);
+    let ack = |more: &[&str]| {
+        let output = std::process::Command::new(crate::anomaly())
+            .current_dir(bench.dir.path())
+            .args(["alerts", "ack", "f1", "--by", "ann"])
+            .args(more)
+            .output()
+            .expect("runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().expect("no signal"), text(&output.stdout) + &text(&output.stderr))
+    };
+    for (more, why) in [
+        (["--for", "soon"], "it is no length of time; write 30m, 2h or 3d"),
+        (["--for", "0s"], "it is no length of time"),
+        (["--for", "9 readings"], "it is no length of time"),
+        (["--note", "a\u{1b}b"], "it is one line, without control characters"),
+        (["--note", " "], "it says nothing"),
+    ] {
+        let (code, said) = ack(&more);
+        assert!(code == 2 && said.contains(why), "{more:?}: {said}");
+    }
+    let (_, said) = ack(&["--note", &"x".repeat(201)]);
+    assert!(said.contains("it has 201 characters; at most 200 are kept"), "{said}");
+
+    let said = ack(&["--for", "3s", "--note", "the disk is being replaced"]).1;
+    assert!(
+        said.contains("by ann; no reminders for 3 s unless it gets worse\n  the disk is being"),
+        "{said}"
+    );
+    assert!(ack(&[]).1.contains("was acknowledged before, by ann, for 3 s: the disk is being replaced"));
+    let line = bench.run("alerts list", "").stdout;
+    assert!(line.contains("ann, for 3 s: the disk is being replaced"), "{line}");
+    let line = value(&bench, "alerts list --json");
+    assert_eq!(
+        (&line["note"], &line["acknowledged_for_ms"]),
+        (&"the disk is being replaced".into(), &3_000.into())
+    );
+
+    let said = pipe(24..65).stdout;
+    let again = said.split("\n\n").find(|block| block.starts_with("STILL")).expect("it is told again");
+    assert!(again.contains("at 2026-01-01T00:00:27Z"), "three seconds from the next reading on: {again}");
+    assert!(again.contains("it was acknowledged by ann, for 3 s: the disk is being replaced"), "{again}");
+    let shown = bench.run("alerts show f1", "").stdout;
+    assert!(shown.contains("acknowledged  by ann, for 3 s: the disk is being replaced"), "{shown}");
 }

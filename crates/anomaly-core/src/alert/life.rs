@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::shadow::Shadow;
-use super::{AlertId, Held, Open};
+use super::{Acknowledgement, AlertId, Held, Noted, Open};
 use crate::config::{Flapping, Rule, Severity, Span};
 use crate::rule::Margin;
 use crate::time::Timestamp;
@@ -61,10 +61,24 @@ pub(crate) struct Life {
     known: Known,
     /// Whether somebody has acknowledged the open alert.
     acknowledged: bool,
+    /// What was said of it, if more than who; the state encodes it behind the rest, and only then.
+    #[serde(skip)]
+    noted: Option<Box<Noted>>,
     /// What is learned beside the rule's memory.
     pub(super) shadow: Option<Box<Shadow>>,
     /// Whether a new level was taken as normal during the open alert.
     pub(super) is_new_normal: bool,
+}
+
+/// What there is to say of an alert's end.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// Why nobody is told, if nobody is.
+    pub(super) held: Option<Held>,
+    /// Whether a new level became normal.
+    pub(super) is_new_normal: bool,
+    /// Who had seen it, and said more than that.
+    pub(super) seen: Option<Box<Acknowledgement>>,
 }
 
 impl Moment {
@@ -132,6 +146,9 @@ impl Life {
         let now = self.now(at);
         self.restless = self.restless.map(|_| now);
         self.acknowledged &= !is_worse;
+        if let Some(noted) = &mut self.noted {
+            noted.begin(at);
+        }
     }
 
     /// Whether the open alert flaps.
@@ -188,14 +205,48 @@ impl Life {
         if self.known != Known::All {
             return self.holds(rule, open, at, calendar).is_none();
         }
+        if self.has_lapsed(at) {
+            return calendar.is_none();
+        }
         let told = self.told.as_ref().filter(|told| told.alert == open.id && !self.acknowledged);
         let repeat = rule.repeat.filter(|_| calendar.is_none()).map(Span::Time);
         told.zip(repeat).is_some_and(|(told, repeat)| told.when.is_past(repeat, self.now(at)))
     }
 
     /// Somebody has seen the open alert, and is to be reminded no more.
-    pub(super) fn acknowledge(&mut self) {
+    pub(super) fn acknowledge(&mut self, said: &Acknowledgement) {
         self.acknowledged = true;
+        self.noted = said.says_more().then(|| Box::new(Noted::new(said.clone())));
+    }
+
+    /// Whether the time is over for which the open alert was acknowledged.
+    fn has_lapsed(&self, at: Timestamp) -> bool {
+        self.acknowledged && self.noted.as_ref().is_some_and(|noted| noted.is_past(at))
+    }
+
+    /// The open alert is told again at `at`. Gives back what was said when it was acknowledged, if that is over.
+    pub(super) fn lapse(&mut self, at: Timestamp) -> Option<Box<Acknowledgement>> {
+        self.acknowledged &= !self.has_lapsed(at);
+        if self.acknowledged { None } else { self.forget_noted() }
+    }
+
+    fn forget_noted(&mut self) -> Option<Box<Acknowledgement>> {
+        self.noted.take().map(|noted| Box::new(noted.into_said()))
+    }
+
+    /// What was said when the open alert was acknowledged, if more than who.
+    pub(super) fn said(&self) -> Option<&Acknowledgement> {
+        self.noted.as_ref().map(|noted| noted.said())
+    }
+
+    /// What is encoded behind the rest; mostly nothing.
+    pub(super) fn noted(&self) -> Option<&Noted> {
+        self.noted.as_deref()
+    }
+
+    /// Takes back what [`Life::noted`] gave.
+    pub(super) fn set_noted(&mut self, noted: Box<Noted>) {
+        self.noted = Some(noted);
     }
 
     /// Whether somebody has.
@@ -203,13 +254,13 @@ impl Life {
         self.acknowledged
     }
 
-    /// The open alert is over. Gives back why nobody is told, if nobody is, and whether a new level became normal.
-    pub(super) fn resolve(&mut self) -> (Option<Held>, bool) {
+    /// The open alert is over.
+    pub(super) fn resolve(&mut self) -> Ended {
         if self.restless.take().is_some() {
             self.fired.clear();
         }
         self.acknowledged = false;
         let held = (std::mem::take(&mut self.known) == Known::Nothing).then_some(Held::Untold);
-        (held, std::mem::take(&mut self.is_new_normal))
+        Ended { held, is_new_normal: std::mem::take(&mut self.is_new_normal), seen: self.forget_noted() }
     }
 }

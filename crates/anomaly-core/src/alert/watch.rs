@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use standing::Standing;
 
-use super::{AlertId, Held, Life, Open, Step, shadow};
+use super::{Acknowledgement, AlertId, Held, Life, Noted, Open, Step, shadow};
 use crate::calibration::Calibration;
 use crate::config::{Flapping, Rule};
 use crate::reading::SeriesId;
@@ -56,6 +56,8 @@ pub(crate) struct Stepped {
     pub(crate) flapping: Option<Flapping>,
     /// Whether a new level was taken as normal.
     pub(crate) is_new_normal: bool,
+    /// Who had seen it and said more than that, where that ends with the step.
+    pub(crate) seen: Option<Box<Acknowledgement>>,
 }
 
 /// What a rule is asked about a reading.
@@ -158,17 +160,24 @@ impl Watch {
     }
 
     /// Somebody has seen the alert `id`. Gives back the number of that step; `None` if it is not open.
-    pub(crate) fn acknowledge(&mut self, id: &AlertId) -> Option<u32> {
+    pub(crate) fn acknowledge(&mut self, id: &AlertId, said: &Acknowledgement) -> Option<u32> {
         let open = self.open.as_deref_mut().filter(|open| open.id == *id)?;
         open.step_number += 1;
         let number = open.step_number;
-        self.life_mut().acknowledge();
+        self.life_mut().acknowledge(said);
         Some(number)
     }
 
     /// Whether somebody has seen the alert that is firing.
     pub fn is_acknowledged(&self) -> bool {
         self.life.as_ref().is_some_and(|life| life.is_acknowledged())
+    }
+
+    /// Whether `said` is no news of the alert that is firing: somebody has seen it, and this says no more than that, or
+    /// what was said before.
+    pub fn knows(&self, said: &Acknowledgement) -> bool {
+        let before = self.life.as_ref().and_then(|life| life.said());
+        self.is_acknowledged() && (!said.says_more() || before == Some(said))
     }
 
     /// What is encoded behind the rest; the default if there is nothing.
@@ -189,6 +198,16 @@ impl Watch {
     /// What is encoded behind the extras; mostly nothing.
     pub(crate) fn life(&self) -> Option<&Life> {
         self.life.as_deref()
+    }
+
+    /// What is encoded behind the lives; mostly nothing.
+    pub(crate) fn noted(&self) -> Option<&Noted> {
+        self.life.as_ref().and_then(|life| life.noted())
+    }
+
+    /// Takes back what [`Watch::noted`] gave.
+    pub(crate) fn set_noted(&mut self, noted: Box<Noted>) {
+        self.life_mut().set_noted(noted);
     }
 
     /// Takes back what [`Watch::life`] gave.

@@ -4,7 +4,7 @@ use super::policy::{Judges, Ready, Rules};
 use super::silence::{self, Hearing};
 use super::state::FEATURES_KEPT;
 use super::{Found, Judgement, Policy, SeriesState, judges};
-use crate::alert::{Asked, FilledIn, Standing, Stepped, Transition};
+use crate::alert::{Acknowledgement, Asked, FilledIn, Standing, Stepped, Transition};
 use crate::config::{Calendar, Effect, Rule, STREAMING};
 use crate::models::Model;
 use crate::reading::{Filled, Reading, Scored};
@@ -178,10 +178,11 @@ fn transition(
     state: &SeriesState,
     rule: &Rule,
     scored: &Scored,
-    Stepped { step, alert, margin, held, flapping, is_new_normal }: Stepped,
+    Stepped { step, alert, margin, held, flapping, is_new_normal, seen }: Stepped,
     model: &str,
 ) -> Transition {
     let reading = &scored.reading;
+    let (by, note, for_ms) = Acknowledgement::parts(seen);
     Transition {
         alert: alert.id,
         number: alert.step_number,
@@ -206,7 +207,9 @@ fn transition(
         held,
         flapping,
         is_new_normal,
-        by: None,
+        by,
+        note,
+        for_ms,
     }
 }
 

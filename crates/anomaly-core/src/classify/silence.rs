@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::Ready;
 use super::{FEATURES_KEPT, Found, Policy, SeriesState, judges};
-use crate::alert::{Asked, Feature, Standing, Step, Stepped, Transition};
+use crate::alert::{Acknowledgement, Asked, Feature, Standing, Step, Stepped, Transition};
 use crate::config::{NoData, Rule};
 use crate::reading::{Filling, Reading, SeriesId};
 use crate::rule::no_data::{Silence, deadline};
@@ -229,11 +229,12 @@ fn transition(
     policy: &Policy,
     series: &SeriesId,
     rule: &Rule,
-    Stepped { step, alert, margin, held, flapping, is_new_normal }: Stepped,
+    Stepped { step, alert, margin, held, flapping, is_new_normal, seen }: Stepped,
     at: Timestamp,
     heard: &Heard,
 ) -> Transition {
     let names = &policy.of(series).features;
+    let (by, note, for_ms) = Acknowledgement::parts(seen);
     Transition {
         alert: alert.id,
         number: alert.step_number,
@@ -258,7 +259,9 @@ fn transition(
         held,
         flapping,
         is_new_normal,
-        by: None,
+        by,
+        note,
+        for_ms,
     }
 }
 

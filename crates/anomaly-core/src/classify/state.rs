@@ -11,7 +11,7 @@ use recent::Recent;
 use super::policy::Rules;
 use super::silence::Heard;
 use super::watches::{RuleName, Watches};
-use crate::alert::{Feature, Step, Transition, Watch};
+use crate::alert::{Acknowledgement, Feature, Step, Transition, Watch};
 use crate::config::EventTime;
 use crate::event_time::{Admission, Hold, Released};
 use crate::last::Last;
@@ -135,12 +135,18 @@ impl SeriesState {
         self.watches.iter().map(|(name, watch)| (name.as_str(), watch))
     }
 
-    /// Somebody, `by` name, has seen the alert of which `last` is the last step known, at `at`: people are not
+    /// Somebody has seen the alert of which `last` is the last step known, at `at`, and says `said`: people are not
     /// reminded of it any more, unless it gets worse. Gives back that step; `None` if the alert is not open.
-    pub fn acknowledge(&mut self, last: &Transition, by: &str, at: Timestamp) -> Option<Transition> {
-        let number = self.watches.get_mut(&last.rule)?.acknowledge(&last.alert)?;
-        let (step, by, held) = (Step::Acknowledged, Some(by.to_owned()), None);
-        Some(Transition { number, step, at, by, held, ..last.clone() })
+    pub fn acknowledge(
+        &mut self,
+        last: &Transition,
+        said: &Acknowledgement,
+        at: Timestamp,
+    ) -> Option<Transition> {
+        let number = self.watches.get_mut(&last.rule)?.acknowledge(&last.alert, said)?;
+        let (step, held) = (Step::Acknowledged, None);
+        let Acknowledgement { by, note, for_ms } = said.clone();
+        Some(Transition { number, step, at, by: Some(by), note, for_ms, held, ..last.clone() })
     }
 
     /// Fills in what of `reading` takes the series' previous value, before it is scored.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::alert::Step;
+use crate::alert::{Acknowledgement, Step};
 use crate::calibration::Calibration;
 use crate::config::{Calendar, Config, Method, Severity, Span};
 use crate::position::{Position, Sequence};
@@ -341,10 +341,10 @@ fn who_has_seen_an_alert_is_in_its_step() {
         (1..9).flat_map(|i| classify(&policy, &mut state, &scored(i, 90.0, None), "m").transitions).next();
     let fired = fired.expect("it fires");
     let at = Timestamp::from_ms(99_000).expect("in range");
-    let seen = state.acknowledge(&fired, "anna", at).expect("it is open");
+    let seen = state.acknowledge(&fired, &Acknowledgement::by("anna"), at).expect("it is open");
     assert_eq!((seen.step, seen.at, seen.by.as_deref()), (Step::Acknowledged, at, Some("anna")));
     assert!(seen.number > fired.number && seen.alert == fired.alert);
     assert!(state.watches().any(|(_, watch)| watch.is_acknowledged()));
     let other = Transition { rule: "other".to_owned(), ..fired };
-    assert_eq!(state.acknowledge(&other, "anna", at), None);
+    assert_eq!(state.acknowledge(&other, &Acknowledgement::by("anna"), at), None);
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anomaly_core::alert::Acknowledgement;
 use anomaly_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +19,9 @@ const NEW: &str = ".new";
 pub(crate) struct Ask {
     /// The alert's name.
     pub(crate) alert: String,
-    /// Who.
-    pub(crate) by: String,
+    /// Who, and what they say.
+    #[serde(flatten)]
+    pub(crate) said: Acknowledgement,
     /// When.
     pub(crate) at_ms: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! How a rule's alerts come and go: what a finding, or that there is none, does to them.
 
 use super::{Asked, Stepped, Watch};
-use crate::alert::life::{Life, Worst};
+use crate::alert::life::{Ended, Life, Worst};
 use crate::alert::{AlertId, Open, Step};
 use crate::config::{Missing, Rule, Severity};
 use crate::rule::held::{Last, Verdict};
@@ -123,7 +123,7 @@ impl Watch {
         self.previous = Some(alert.id.clone());
         self.open = Some(Box::new(alert.clone()));
         let step = if flapping.is_some() { Step::Flapping } else { Step::Fired };
-        Box::new(Stepped { step, alert, margin, held, flapping, is_new_normal: false })
+        Box::new(Stepped { step, alert, margin, held, flapping, is_new_normal: false, seen: None })
     }
 
     /// Fires at the deadline, which `asked` names, because nothing came since the time `heard`.
@@ -142,9 +142,18 @@ impl Watch {
         alert.severity = alert.severity.max(rule::severity(&rule.severity, &margin));
         (alert.peak, alert.peak_at) = (margin, at);
         self.since = None;
-        let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
+        let Ended { held, is_new_normal, seen } =
+            self.life.as_deref_mut().map(Life::resolve).unwrap_or_default();
         self.tidy();
-        Some(Box::new(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal }))
+        Some(Box::new(Stepped {
+            step: Step::Resolved,
+            alert,
+            margin,
+            held,
+            flapping: None,
+            is_new_normal,
+            seen,
+        }))
     }
 
     /// A reading is anomalous while the alert is open.
@@ -180,7 +189,8 @@ impl Watch {
         let life = self.life_mut();
         let held = life.holds(rule, &alert, at, calendar);
         life.tell(rule, &alert, at, held.as_ref());
-        Some(Box::new(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false }))
+        let seen = life.lapse(at);
+        Some(Box::new(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false, seen }))
     }
 
     #[cold]
@@ -197,8 +207,17 @@ impl Watch {
         let mut alert = *self.open.take()?;
         alert.step_number += 1;
         (self.strange, self.since) = (0, None);
-        let (held, is_new_normal) = self.life.as_deref_mut().map_or((None, false), Life::resolve);
-        Some(Box::new(Stepped { step: Step::Resolved, alert, margin, held, flapping: None, is_new_normal }))
+        let Ended { held, is_new_normal, seen } =
+            self.life.as_deref_mut().map(Life::resolve).unwrap_or_default();
+        Some(Box::new(Stepped {
+            step: Step::Resolved,
+            alert,
+            margin,
+            held,
+            flapping: None,
+            is_new_normal,
+            seen,
+        }))
     }
 }
 

@@ -120,6 +120,53 @@ fn a_calendar_holds_what_begins() {
 }
 
 #[test]
+fn who_has_seen_it_for_a_time_is_told_again_afterwards() {
+    for (repeat, after) in [(None, "xxxxSxxxR"), (Some(2), "xxxxSxSxR")] {
+        let rule = Rule { repeat: repeat.map(std::time::Duration::from_secs), ..rule((1, 1), 1.0, (1, 1)) };
+        let series = SeriesId::new("s").expect("a name");
+        let (mut watch, mut steps) = (Watch::default(), Vec::new());
+        let mut say = |watch: &mut Watch, i: i64, number: f64| {
+            let at = Timestamp::from_ms(i * 1000).expect("in range");
+            let asked = Asked { rule: &rule, series: &series, at, calendar: None };
+            let (finding, stepped) = observe(watch, asked, Some(number));
+            steps.extend(stepped.as_deref().cloned());
+            letter(&finding, stepped.as_deref())
+        };
+        assert_eq!(say(&mut watch, 0, 11.0), 'F');
+        let id = watch.open().expect("one").id.clone();
+        let note = Some("the disk is being replaced".to_owned());
+        let said = Acknowledgement { by: "ann".to_owned(), note, for_ms: Some(4_000) };
+        assert!(!watch.knows(&said));
+        watch.acknowledge(&id, &said);
+        assert!(watch.knows(&said) && watch.knows(&Acknowledgement::by("bob")));
+        assert!(!watch.knows(&Acknowledgement { for_ms: Some(9_000), ..said.clone() }), "it may be longer");
+        // The clock begins at the first reading afterwards, of second 100.
+        let then: String =
+            (100..109).map(|i| say(&mut watch, i, if i == 108 { 1.0 } else { 11.0 })).collect();
+        assert_eq!(then, after);
+        let seen: Vec<_> = steps.iter().map(|step| step.seen.as_deref()).collect();
+        assert_eq!((seen[1], seen.last()), (Some(&said), Some(&None)), "the end of it is told once");
+        assert!(!watch.is_acknowledged());
+    }
+}
+
+#[test]
+fn what_was_said_of_it_is_told_with_its_end() {
+    let said = Acknowledgement { note: Some("known".to_owned()), ..Acknowledgement::by("ann") };
+    for (number, step) in [(1.0, Step::Resolved), (16.0, Step::Escalated)] {
+        let (rule, series) = (rule((1, 1), 1.0, (1, 1)), SeriesId::new("s").expect("a name"));
+        let asked = Asked { rule: &rule, series: &series, at: Timestamp::default(), calendar: None };
+        let mut watch = Watch::default();
+        let (_, fired) = observe(&mut watch, asked, Some(11.0));
+        watch.acknowledge(&fired.expect("it fires").alert.id, &said);
+        let (_, stepped) = observe(&mut watch, asked, Some(number));
+        let stepped = stepped.expect("a step");
+        assert_eq!((stepped.step, stepped.seen.as_deref()), (step, Some(&said)));
+        assert!(watch.noted().is_none() && !watch.is_acknowledged());
+    }
+}
+
+#[test]
 fn who_has_seen_it_is_not_reminded_unless_it_gets_worse() {
     let rule = Rule { repeat: Some(std::time::Duration::from_secs(2)), ..rule((1, 1), 1.0, (1, 1)) };
     let series = SeriesId::new("s").expect("a name");
@@ -132,11 +179,14 @@ fn who_has_seen_it_is_not_reminded_unless_it_gets_worse() {
     };
     let first: String = (0..3).map(|i| say(&mut watch, i, 11.0)).collect();
     let id = watch.open().expect("one").id.clone();
-    assert_eq!((first.as_str(), watch.acknowledge(&id), watch.is_acknowledged()), ("FxS", Some(3), true));
+    assert_eq!(
+        (first.as_str(), watch.acknowledge(&id, &Acknowledgement::by("ann")), watch.is_acknowledged()),
+        ("FxS", Some(3), true)
+    );
     let then: String = (3..9).map(|i| say(&mut watch, i, if i == 6 { 16.0 } else { 11.0 })).collect();
     assert_eq!((then.as_str(), watch.is_acknowledged()), ("xxxWxS", false));
     assert_eq!(say(&mut watch, 9, 1.0), 'R');
-    assert_eq!(watch.acknowledge(&id), None, "it is over");
+    assert_eq!(watch.acknowledge(&id, &Acknowledgement::by("ann")), None, "it is over");
     assert_eq!(watch.open().map(|open| &open.id), None);
 }
 

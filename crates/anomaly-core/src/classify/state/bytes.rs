@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::SeriesState;
-use crate::alert::{Extra, Life};
+use crate::alert::{Extra, Life, Noted};
 
 /// The version of the encoded state with nothing behind it.
 pub(super) const PLAIN_VERSION: u8 = 1;
@@ -24,8 +24,11 @@ const DETECTOR_VERSION: u8 = 8;
 /// The version of the encoded state with all that and, before the detector, when the series was heard.
 const HEARD_VERSION: u8 = 9;
 /// The version of the encoded state with all that and what alerts' lives take, after when the series was heard, if it
-/// was; the newest this code reads.
-const STATE_VERSION: u8 = 10;
+/// was.
+const LIVES_VERSION: u8 = 10;
+/// The version of the encoded state with all that and, after the lives, what was said of open alerts when somebody
+/// acknowledged them; the newest this code reads.
+const STATE_VERSION: u8 = 11;
 
 impl SeriesState {
     /// The state as bytes: a version, then postcard.
@@ -40,7 +43,8 @@ impl SeriesState {
                     || self.has_lives() =>
             {
                 let version = match (self.has_lives(), &self.heard, self.detector.is_empty()) {
-                    (true, ..) => STATE_VERSION,
+                    (true, ..) if self.has_notes() => STATE_VERSION,
+                    (true, ..) => LIVES_VERSION,
                     (false, Some(_), _) => HEARD_VERSION,
                     (false, None, false) => DETECTOR_VERSION,
                     (false, None, true) => EXTRAS_VERSION,
@@ -49,9 +53,12 @@ impl SeriesState {
                 let bytes = postcard::to_extend(&rest, plain(version)).unwrap_or_default();
                 let mut bytes =
                     postcard::to_extend(&(self.extras(), self.models.kept()), bytes).unwrap_or_default();
-                if version == STATE_VERSION {
+                if version >= LIVES_VERSION {
                     let lives = (&self.heard, self.lives());
                     bytes = postcard::to_extend(&lives, bytes).unwrap_or_default();
+                    if version == STATE_VERSION {
+                        bytes = postcard::to_extend(&self.notes(), bytes).unwrap_or_default();
+                    }
                 } else if let Some(heard) = &self.heard {
                     bytes = postcard::to_extend(heard, bytes).unwrap_or_default();
                 }
@@ -128,10 +135,15 @@ impl SeriesState {
                 if version == HEARD_VERSION {
                     let (heard, behind) = postcard::take_from_bytes(rest).ok()?;
                     (state.heard, rest) = (Some(heard), behind);
-                } else if version == STATE_VERSION {
+                } else if version >= LIVES_VERSION {
                     let ((heard, lives), behind) = postcard::take_from_bytes(rest).ok()?;
                     state.set_lives(lives)?;
                     (state.heard, rest) = (heard, behind);
+                }
+                if version == STATE_VERSION {
+                    let (notes, behind) = postcard::take_from_bytes(rest).ok()?;
+                    state.set_notes(notes)?;
+                    rest = behind;
                 }
                 if version >= DETECTOR_VERSION {
                     state.detector = std::mem::take(&mut rest).to_vec();
@@ -164,6 +176,22 @@ impl SeriesState {
     /// One for each watch, in order.
     fn lives(&self) -> Vec<Option<&Life>> {
         self.watches.iter().map(|(_, watch)| watch.life()).collect()
+    }
+
+    fn has_notes(&self) -> bool {
+        self.watches.iter().any(|(_, watch)| watch.noted().is_some())
+    }
+
+    /// One for each watch, in order.
+    fn notes(&self) -> Vec<Option<&Noted>> {
+        self.watches.iter().map(|(_, watch)| watch.noted()).collect()
+    }
+
+    fn set_notes(&mut self, notes: Vec<Option<Box<Noted>>>) -> Option<()> {
+        let fits = notes.len() == self.watches.len();
+        let there = self.watches.iter_mut().zip(notes);
+        there.for_each(|(watch, noted)| noted.into_iter().for_each(|noted| watch.set_noted(noted)));
+        fits.then_some(())
     }
 
     fn set_lives(&mut self, lives: Vec<Option<Box<Life>>>) -> Option<()> {

@@ -36,7 +36,7 @@ fn what_was_written_last_is_kept_and_older_states_are_read() {
 fn state_is_versioned() {
     assert_eq!(SeriesState::decode(&[]), Err(StateError::Corrupt));
     assert_eq!(SeriesState::decode(&[0, 1]), Err(StateError::Corrupt));
-    assert_eq!(SeriesState::decode(&[11, 1]), Err(StateError::Newer { version: 11 }));
+    assert_eq!(SeriesState::decode(&[12, 1]), Err(StateError::Newer { version: 12 }));
     let mut bytes = SeriesState::default().encode();
     bytes.push(0);
     assert_eq!(SeriesState::decode(&bytes), Err(StateError::Corrupt), "something behind it");
@@ -45,6 +45,30 @@ fn state_is_versioned() {
 fn seed(untimely: Untimely) -> EventTime {
     let [late, out_of_order] = [16, 5].map(std::time::Duration::from_secs);
     EventTime { late, out_of_order, policy: untimely, ..EventTime::default() }
+}
+
+/// A state in which nobody says more than who is written as before, so that an earlier release reads it too.
+#[test]
+fn what_was_said_of_an_open_alert_is_kept_with_it() {
+    let policy = policy();
+    let mut state = SeriesState::default();
+    let fired: Vec<_> = (0..9)
+        .flat_map(|i| classify(&policy, &mut state, &scored(i, 90.0, Some(9.0)), "m").transitions)
+        .collect();
+    let at = Timestamp::from_ms(9_000).expect("in range");
+    state.acknowledge(&fired[0], &Acknowledgement::by("ann"), at).expect("it is open");
+    assert_eq!(state.encode()[0], 10);
+    let note = Some("ä".repeat(crate::alert::NOTE_CHARS_MAX));
+    let said = Acknowledgement { note, for_ms: Some(7_200_000), ..Acknowledgement::by("ann") };
+    state.acknowledge(&fired[0], &said, at).expect("it is open");
+    let bytes = state.encode();
+    assert_eq!((bytes[0], SeriesState::decode(&bytes)), (11, Ok(state.clone())));
+    assert!(bytes.len() < 1024, "with the longest note {} bytes", bytes.len());
+    let calm =
+        (9..60).flat_map(|i| classify(&policy, &mut state, &scored(i, 1.0, Some(0.1)), "m").transitions);
+    let ends: Vec<_> = calm.filter(|t| t.alert == fired[0].alert).collect();
+    assert_eq!(ends.last().and_then(|end| end.note.clone()), said.note, "{ends:?}");
+    assert!(state.encode()[0] < 11);
 }
 
 /// Two readings under the rule `hot`, the second of which fired it: written before there was event time.

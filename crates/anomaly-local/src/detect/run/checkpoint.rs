@@ -62,7 +62,7 @@ impl Run<'_> {
         let Some(state) = self.state.as_ref().filter(|_| is_due) else { return Ok(Vec::new()) };
         self.asked_at = Some(Instant::now());
         let mut steps = Vec::new();
-        for (file, Ask { alert, by, at_ms }) in state.asked()? {
+        for (file, Ask { alert, said, at_ms }) in state.asked()? {
             if self.answered.contains(&file) {
                 continue;
             }
@@ -70,7 +70,7 @@ impl Run<'_> {
             let unsaved = unsaved.clone().find(|step| step.alert.as_str() == alert).cloned();
             let last = unsaved.map_or_else(|| state.last_step(&alert), |last| Ok(Some(last)))?;
             if let Some(last) = last {
-                steps.extend(self.engine.acknowledge(&last, &by, at_ms)?);
+                steps.extend(self.engine.acknowledge(&last, &said, at_ms)?);
             }
             self.answered.push(file);
         }

@@ -326,21 +326,22 @@ class Series:
         self.recent = deque(maxlen=RECENT_KEPT)
         self.watches = [Watch(rule) for rule in rules]
 
-    def has_seen(self, position):
-        for mark in self.marks:
-            if mark.partition == position.partition:
-                if position.place <= mark.place:
-                    return True
-            elif position.arrived < mark.arrived:
-                return True
-        return False
-
     def see(self, position):
+        """Takes notice of the reading there. Whether that is news."""
         marks = self.marks
-        if marks and marks[-1].partition == position.partition:
-            if position.place > marks[-1].place:
-                marks[-1] = position
-            return
+        if len(marks) == 1 and marks[0].partition == position.partition:
+            if position.place <= marks[0].place:
+                return False
+            marks[0] = position
+            return True
+        return self.see_among_others(position)
+
+    def see_among_others(self, position):
+        marks = self.marks
+        is_news = not any(
+            position.place <= mark.place if mark.partition == position.partition else position.arrived < mark.arrived
+            for mark in marks
+        )
         for index, mark in enumerate(marks):
             if mark.partition == position.partition:
                 del marks[index]
@@ -349,6 +350,7 @@ class Series:
         marks.append(position)
         if len(marks) > MARKS_MAX:
             del marks[0]
+        return is_news
 
 
 def classify(series, reading, feature_names):
@@ -361,7 +363,6 @@ def classify(series, reading, feature_names):
         findings.append(finding)
         if step is not None:
             transitions.append(transition(series, watch.rule, reading, step, finding.margin, feature_names))
-    series.see(reading.position)
     return findings, transitions
 
 
@@ -384,7 +385,7 @@ def judge(readings, told=None):
     """Judges readings, each with its series; says how many steps alerts took."""
     steps = 0
     for series, reading in readings:
-        if series.has_seen(reading.position):
+        if not series.see(reading.position):
             continue
         findings, transitions = classify(series, reading, FEATURE_NAMES)
         steps += len(transitions)

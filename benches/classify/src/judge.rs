@@ -70,7 +70,7 @@ fn judge(
     let (judge, mut judgement, mut steps) = (Judge::new(policy, MODEL), Judgement::default(), 0);
     for (place, scored) in readings {
         let state = &mut states[*place];
-        if state.has_seen(&scored.reading.position) {
+        if !state.see(&scored.reading.position) {
             continue;
         }
         judge.classify(state, scored, &mut judgement);

@@ -66,12 +66,13 @@ impl fmt::Display for Found {
     }
 }
 
-/// Judges `scored` by every rule and moves `state` along: [`Judge::classify`], where there is but one to be judged.
+/// Takes notice of `scored` and judges it by every rule: [`Judge::classify`], where there is but one to be judged.
 ///
-/// The caller asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
+/// Who may have seen it asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
 /// `model` is what gave the score, for the message.
 pub fn classify(policy: &Policy, state: &mut SeriesState, scored: &Scored, model: &str) -> Judgement {
     let mut judgement = Judgement::default();
+    state.see(&scored.reading.position);
     Judge::new(policy, model).classify(state, scored, &mut judgement);
     judgement
 }

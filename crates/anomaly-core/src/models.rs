@@ -1,7 +1,5 @@
 //! What rules learned of the scores of each model: numbers of one scale are never judged by those of another.
 
-use std::sync::OnceLock;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
@@ -16,40 +14,27 @@ const SHELVED_MAX: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Model {
     name: SmolStr,
-    /// A hash of the name, once it was wanted: mostly the name tells.
-    tag: OnceLock<u64>,
+    /// A hash of the name, by which states know it.
+    tag: u64,
 }
 
 impl Model {
     pub(crate) fn new(name: &str) -> Self {
-        Model { name: name.into(), tag: OnceLock::new() }
+        Model { name: name.into(), tag: tag(name) }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
-
-    fn tag(&self) -> u64 {
-        *self.tag.get_or_init(|| tag(&self.name))
-    }
 }
 
 /// The model whose scores the rules know, and what they knew of others.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Models {
     /// A hash of its name.
     current: Option<u64>,
     /// The others, the one that scored last at the end.
     shelf: Vec<(u64, Memories)>,
-    /// The name that `current` is the hash of, while it is known: a hash a reading would cost more than judging it.
-    #[serde(skip)]
-    name: SmolStr,
-}
-
-impl PartialEq for Models {
-    fn eq(&self, other: &Self) -> bool {
-        (self.current, &self.shelf) == (other.current, &other.shelf)
-    }
 }
 
 /// What each rule on scores has learned, by its name.
@@ -61,18 +46,16 @@ impl Models {
         self.current.is_none() && self.shelf.is_empty()
     }
 
-    /// Whether `model` gave the last score, as far as that is known without hashing its name.
+    /// Whether `model` gave the last score.
     pub(crate) fn is_at(&self, model: &Model) -> bool {
-        self.current.is_some() && self.name == model.name
+        self.current == Some(model.tag)
     }
 
     /// A score by `model` is to be judged. If the last one was by another, what was learned is put aside by
     /// `swap`, which is given what is known of `model` and gives back what the rules knew.
     pub(crate) fn turn_to(&mut self, model: &Model, swap: impl FnOnce(Memories) -> Memories) {
-        self.name = model.name.clone();
-        let model = model.tag();
-        let Some(last) = self.current.replace(model).filter(|last| *last != model) else { return };
-        let known = self.shelf.iter().position(|(other, _)| *other == model);
+        let Some(last) = self.current.replace(model.tag).filter(|last| *last != model.tag) else { return };
+        let known = self.shelf.iter().position(|(other, _)| *other == model.tag);
         let known = known.map(|place| self.shelf.remove(place).1).unwrap_or_default();
         self.shelf.push((last, swap(known)));
         if self.shelf.len() > SHELVED_MAX {

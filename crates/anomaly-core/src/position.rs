@@ -32,8 +32,20 @@ impl Position {
     }
 
     /// Which of two in one partition comes first.
+    #[inline(always)]
     pub(crate) fn cmp_place(&self, other: &Position) -> Ordering {
         self.sequence.cmp(&other.sequence).then(self.sub.cmp(&other.sub))
+    }
+
+    /// Becomes `other`, which is of the same partition, if that comes behind it; whether it does.
+    #[inline(always)]
+    pub(crate) fn move_on_to(&mut self, other: &Position) -> bool {
+        let is_behind = other.cmp_place(self).is_gt();
+        if is_behind {
+            self.sequence.clone_from(&other.sequence);
+            (self.sub, self.arrived) = (other.sub, other.arrived);
+        }
+        is_behind
     }
 
     /// Whether a series that has seen `self` has seen `other` too.

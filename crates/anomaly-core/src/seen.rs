@@ -71,24 +71,35 @@ impl Seen {
         self.marks.last()
     }
 
-    /// Takes notice of the reading at `position`.
-    pub fn see(&mut self, position: &Position) {
-        if let Some(last) = self.marks.last_mut().filter(|last| last.partition == position.partition) {
-            if position.cmp_place(last).is_gt() {
-                last.sequence = position.sequence.clone();
-                (last.sub, last.arrived) = (position.sub, position.arrived);
-            }
-            return;
+    /// Takes notice of the reading at `position`. Whether that is news: [`Seen::covers`] did not hold.
+    #[inline(always)]
+    pub fn see(&mut self, position: &Position) -> bool {
+        // Nearly all series are in one partition: then one comparison tells both.
+        if let [mark] = self.marks.as_mut_slice()
+            && mark.partition == position.partition
+        {
+            return mark.move_on_to(position);
         }
+        self.see_among_others(position)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn see_among_others(&mut self, position: &Position) -> bool {
+        let is_news = !self.covers(position);
         let mark = match self.marks.iter().position(|mark| mark.partition == position.partition) {
-            Some(index) => self.marks.remove(index),
+            Some(index) => {
+                let mut mark = self.marks.remove(index);
+                mark.move_on_to(position);
+                mark
+            }
             None => position.clone(),
         };
-        let further = if mark.covers(position) { mark } else { position.clone() };
         if self.marks.len() == MARKS_MAX {
             self.marks.remove(0);
         }
-        self.marks.push(further);
+        self.marks.push(mark);
+        is_news
     }
 
     /// Remembers that the readings at `positions`, which are of one partition and in the order of their places,
@@ -155,7 +166,9 @@ mod tests {
 
     fn seen(positions: &[Position]) -> Seen {
         let mut seen = Seen::default();
-        positions.iter().for_each(|position| seen.see(position));
+        for position in positions {
+            seen.see(position);
+        }
         seen
     }
 
@@ -180,6 +193,21 @@ mod tests {
         }
         assert_eq!(seen.marks.len(), MARKS_MAX);
         assert!(seen.covers(&at("p", 5, 50)), "forgotten, and known by its time");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_seen_is_news_once(
+            came in proptest::collection::vec((0..3_usize, 0..6_u64, 0..4_i64), 0..30),
+        ) {
+            let mut seen = Seen::default();
+            for (partition, sequence, arrived_ms) in came {
+                let position = at(["p", "q", "r"][partition], sequence, arrived_ms);
+                let is_news = !seen.covers(&position);
+                proptest::prop_assert_eq!(seen.see(&position), is_news);
+                proptest::prop_assert!(seen.covers(&position) && !seen.see(&position));
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::silence::{self, Hearing};
 use super::state::FEATURES_KEPT;
 use super::{Found, Judgement, Policy, SeriesState, judges};
 use crate::alert::{Acknowledgement, Asked, FilledIn, Standing, Stepped, Transition};
-use crate::config::{Calendar, Effect, Rule, STREAMING};
+use crate::calibration::Calibration;
+use crate::config::{Calendar, Effect, NoData, Rule, STREAMING};
 use crate::models::Model;
 use crate::reading::{Filled, Reading, Scored};
 use crate::rule::Nothing;
@@ -40,7 +41,7 @@ impl<'p> Judge<'p> {
 
     /// Judges `scored` by every rule, moves `state` along, and leaves in `judgement` what came of it, and nothing else.
     ///
-    /// The caller asks [`SeriesState::has_seen`] first; a reading judged twice counts twice.
+    /// The caller asks [`SeriesState::see`] first; a reading judged twice counts twice.
     pub fn classify(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
         judgement.transitions.clear();
         let hearing = silence::listen(self.policy, state, &scored.reading);
@@ -48,7 +49,6 @@ impl<'p> Judge<'p> {
         if let Some(hearing) = hearing {
             judgement.transitions.splice(0..0, hearing.transitions);
         }
-        state.seen.see(&scored.reading.position);
     }
 
     /// [`Judge::classify`] for a reading that was released: it was seen when it came, by [`SeriesState::admit`], and
@@ -60,6 +60,7 @@ impl<'p> Judge<'p> {
         self.judge_heard(state, scored, None, judgement);
     }
 
+    #[inline(always)]
     fn judge_heard(
         &self,
         state: &mut SeriesState,
@@ -67,15 +68,37 @@ impl<'p> Judge<'p> {
         hearing: Option<&Hearing>,
         judgement: &mut Judgement,
     ) {
-        let policy = self.policy;
-        let wants_last = policy.keeps_last && !scored.reading.filled.is_empty();
-        let filled = wants_last.then(|| state.filled(scored));
+        match self.policy.keeps_last {
+            true => self.judge_with_last(state, scored, hearing, judgement),
+            false => self.judge_filled(state, scored, hearing, judgement),
+        }
+    }
+
+    /// Fills in what takes the series' previous value, and keeps the last values for the next reading.
+    #[inline(never)]
+    fn judge_with_last(
+        &self,
+        state: &mut SeriesState,
+        scored: &Scored,
+        hearing: Option<&Hearing>,
+        judgement: &mut Judgement,
+    ) {
+        let filled = (!scored.reading.filled.is_empty()).then(|| state.filled(scored));
         let scored = filled.as_ref().unwrap_or(scored);
+        state.last.remember(&scored.reading);
+        self.judge_filled(state, scored, hearing, judgement);
+    }
+
+    fn judge_filled(
+        &self,
+        state: &mut SeriesState,
+        scored: &Scored,
+        hearing: Option<&Hearing>,
+        judgement: &mut Judgement,
+    ) {
+        let policy = self.policy;
         let reading = &scored.reading;
         state.remember(&reading.features);
-        if policy.keeps_last {
-            state.last.remember(reading);
-        }
         let rules = match self.fallback {
             Some(fallback) if !reading.series.is_of_rejects() => fallback,
             _ => policy.of(&reading.series),
@@ -83,8 +106,11 @@ impl<'p> Judge<'p> {
         if scored.score.is_some() {
             state.turn_to(&self.model, rules);
         }
-        let calendars = policy.calendars(&reading.series, reading.at);
-        let mut case = Case { judge: self, rules, scored, calendars: &calendars, hearing, place: 0 };
+        let calendars = match policy.has_calendars() {
+            true => &*policy.calendars(&reading.series, reading.at),
+            false => &[],
+        };
+        let mut case = Case { judge: self, rules, scored, calendars, hearing, place: 0 };
         let Judgement { findings, transitions } = judgement;
         if findings.len() != rules.iter().len() {
             findings.resize_with(rules.iter().len(), Found::default);
@@ -116,57 +142,83 @@ impl Case<'_> {
         found: &mut Found,
         transitions: &mut Vec<Transition>,
     ) {
-        let Case { judge, rules, scored, hearing, .. } = *self;
+        let Case { judge, scored, calendars, .. } = *self;
         let Ready { rule, name, judges } = ready;
         let reading = &scored.reading;
-        if rule.series.is_some() && !rule.is_for(reading.series.as_str()) {
+        if rule.series.is_some() && !self.is_for(rule) {
             *found = Found::nothing(Nothing::OtherSeries, Standing::Idle { hold: rule.hold });
             return;
         }
         let place = self.place;
         self.place += 1;
-        if self.calendar(rule, Effect::Exclude).is_some() {
+        if !self.calendars.is_empty() && self.calendar(rule, Effect::Exclude).is_some() {
             let standing = state.watches.of(name, place).standing(rule, None);
             *found = Found::nothing(Nothing::Excluded, standing);
             return;
         }
         if let Some(no_data) = rule.no_data() {
-            let unheard = || Found::of_no_hearing(rule);
-            *found = hearing.map_or_else(unheard, |hearing| hearing.found(rule, no_data));
+            *found = self.heard(rule, no_data);
             return;
         }
         let number = judges.number(scored);
-        let calibration =
-            if judge.is_calibrated { judge.policy.calibration(rule, judge.model.name()) } else { None };
-        let asked = Asked {
-            rule,
-            series: &reading.series,
-            at: reading.at,
-            calendar: self.calendar(rule, Effect::Hold),
-        };
+        let calibration = if judge.is_calibrated { self.calibration(rule) } else { None };
+        let calendar = if calendars.is_empty() { None } else { self.calendar(rule, Effect::Hold) };
+        let asked = Asked { rule, series: &reading.series, at: reading.at, calendar };
         let watch = state.watches.of(name, place);
         let stepped = watch.observe(asked, number, calibration, &mut found.finding);
         found.number = number;
         // Mostly things stand as they stood on the reading before.
-        let idle = Standing::Idle { hold: rule.hold };
-        if stepped.is_some() || !watch.is_idle(rule) {
+        let stood_idle = matches!(found.standing, Standing::Idle { hold } if hold == rule.hold);
+        if stepped.is_some() || !stood_idle || !watch.is_idle(rule) {
             found.standing = watch.standing(rule, stepped.as_deref());
-        } else if found.standing != idle {
-            found.standing = idle;
         }
         found.fallback = judge.fallback.is_some() && *judges == Judges::Score;
         found.filled.clear();
         if !reading.filled.is_empty() {
-            found.filled = filled_in(&rules.features, reading, |index| judges.rests_on(index));
+            found.filled = self.filled(*judges);
         }
         if let Some(stepped) = stepped {
-            let model = judge.model.name();
-            let transition = transition(&rules.features, state, rule, scored, *stepped, model);
+            let transition = self.transition(state, rule, *stepped);
             transitions.push(Transition { fallback: found.fallback, ..transition });
         }
     }
 
+    // What few readings need is kept out of the way of all others: its ingredients would be looked up for each.
+
+    #[cold]
+    #[inline(never)]
+    fn is_for(&self, rule: &Rule) -> bool {
+        rule.is_for(self.scored.reading.series.as_str())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn heard(&self, rule: &Rule, no_data: &NoData) -> Found {
+        let unheard = || Found::of_no_hearing(rule);
+        self.hearing.map_or_else(unheard, |hearing| hearing.found(rule, no_data))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn calibration(&self, rule: &Rule) -> Option<&Calibration> {
+        self.judge.policy.calibration(rule, self.judge.model.name())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn filled(&self, judges: Judges) -> Vec<FilledIn> {
+        filled_in(&self.rules.features, &self.scored.reading, |index| judges.rests_on(index))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn transition(&self, state: &SeriesState, rule: &Rule, stepped: Stepped) -> Transition {
+        transition(&self.rules.features, state, rule, self.scored, stepped, self.judge.model.name())
+    }
+
     /// The calendar with this effect on what `rule` makes of the reading, by name.
+    #[cold]
+    #[inline(never)]
     fn calendar(&self, rule: &Rule, effect: Effect) -> Option<&str> {
         let mut of_rule = self.calendars.iter().filter(|calendar| calendar.is_for_rule(&rule.name));
         of_rule.find(|calendar| calendar.effect == effect).map(|calendar| calendar.name.as_str())

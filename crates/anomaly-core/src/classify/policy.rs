@@ -79,12 +79,13 @@ impl Policy {
         of_all.any(|calendar| calendar.covers(series, at))
     }
 
+    pub(super) fn has_calendars(&self) -> bool {
+        !self.calendars.is_empty()
+    }
+
     /// The calendars that are for a reading of `series` at `at`.
-    #[inline]
+    #[cold]
     pub(super) fn calendars(&self, series: &SeriesId, at: Timestamp) -> Vec<&Calendar> {
-        if self.calendars.is_empty() {
-            return Vec::new();
-        }
         self.calendars.iter().filter(|calendar| calendar.covers(series, at)).collect()
     }
 

@@ -84,6 +84,12 @@ impl SeriesState {
         self.seen.covers(position)
     }
 
+    /// Takes notice of the reading at `position`. Whether that is news, and to be judged.
+    #[inline(always)]
+    pub fn see(&mut self, position: &Position) -> bool {
+        self.seen.see(position)
+    }
+
     /// What was seen of the series.
     pub fn seen(&self) -> &Seen {
         &self.seen

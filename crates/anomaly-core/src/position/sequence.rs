@@ -16,12 +16,10 @@ use crate::time::Timestamp;
 ///
 /// Ordered as a number. Text that is no number still has a place in the order (after all shorter ones),
 /// so that a source with odd numbers can be worked through, if not well.
-#[derive(Clone)]
 pub struct Sequence(Number);
 
 /// A series keeps and compares one with each reading: those that sources give in fact (Kinesis 56 digits, SQS 20)
 /// need no memory of their own, and a few comparisons.
-#[derive(Clone)]
 enum Number {
     Short(Short),
     /// More digits, or no number: as it was written.
@@ -37,7 +35,7 @@ const DIGITS: usize = 64;
 
 /// A number of so many digits, the zeros before them too: their number, then the digits, the last one in the lowest
 /// bits of the last word. Ordered as the sequences are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Short(u64, u64, u64, u64);
 
 impl Sequence {
@@ -136,6 +134,53 @@ fn unpacked(packed: u32) -> [u8; 8] {
     let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
     let apart = (pairs | pairs << 4) & 0x0f0f_0f0f_0f0f_0f0f;
     (apart | u64::from_be_bytes([b'0'; 8])).to_be_bytes()
+}
+
+/// By the first word that differs: of neighbours that is the last one, and all before it take a comparison each.
+impl Ord for Short {
+    #[inline(always)]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let words = |Short(first, second, third, fourth): Self| [first, second, third, fourth];
+        let mut pairs = words(*self).into_iter().zip(words(*other));
+        pairs.find(|(one, other)| one != other).map_or(Ordering::Equal, |(one, other)| one.cmp(&other))
+    }
+}
+
+impl PartialOrd for Short {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Clone for Sequence {
+    #[inline]
+    fn clone(&self) -> Self {
+        Sequence(self.0.clone())
+    }
+
+    #[inline]
+    fn clone_from(&mut self, source: &Self) {
+        self.0.clone_from(&source.0);
+    }
+}
+
+impl Clone for Number {
+    #[inline]
+    fn clone(&self) -> Self {
+        match self {
+            Number::Short(short) => Number::Short(*short),
+            Number::Long(text) => Number::Long(text.clone()),
+        }
+    }
+
+    /// Over a number of the same kind without looking what there was to be freed.
+    #[inline]
+    fn clone_from(&mut self, source: &Self) {
+        match (&mut *self, source) {
+            (Number::Short(short), Number::Short(source)) => *short = *source,
+            _ => *self = source.clone(),
+        }
+    }
 }
 
 impl Default for Sequence {
@@ -259,6 +304,9 @@ mod tests {
             let written = |text: &String| postcard::to_extend(text, Vec::new()).expect("into memory");
             prop_assert_eq!(postcard::to_extend(&a, Vec::new()).expect("into memory"), written(&one));
             prop_assert_eq!(&postcard::from_bytes::<Sequence>(&written(&one)).expect("its own"), &a);
+            let mut over = b.clone();
+            over.clone_from(&a);
+            prop_assert_eq!(&over, &a);
             let both: HashSet<_> = [a.clone(), a, b].into();
             prop_assert_eq!(both.len(), if one == other { 1 } else { 2 });
         }

@@ -54,7 +54,7 @@ impl Moments {
             return Err(self.learned.count);
         }
         let margin = sigma(self.learned.mean, self.deviation, k, sides, number);
-        match margin.is_beyond() && margin.threshold.is_finite() {
+        match margin.is_beyond() && !margin.threshold.is_nan() {
             true => self.learn_rarely(margin.threshold),
             false => self.learn(number),
         }
@@ -77,7 +77,8 @@ impl Moments {
         let distance = number - self.learned.mean;
         let mean = self.learned.mean + distance / f64::from(count);
         let squares = self.learned.squares + distance * (number - mean);
-        if mean.is_finite() && squares.is_finite() {
+        // Nor is this a number where the mean is none: it lies infinitely far from every number.
+        if squares.is_finite() {
             *self = Learned { count, mean, squares }.into();
         }
     }

@@ -16,6 +16,8 @@ use crate::fault::Fault;
 pub(super) struct Judge<'p> {
     pub(super) policy: &'p Policy,
     detector: Option<Streaming>,
+    /// For the model that scored the released reading judged last.
+    of_released: Option<classify::Judge<'p>>,
     /// Of the reading judged last.
     judgement: Judgement,
 }
@@ -37,7 +39,7 @@ impl<'p> Judge<'p> {
                 Some(known.with(options))
             }
         };
-        Ok(Judge { policy, detector, judgement: Judgement::default() })
+        Ok(Judge { policy, detector, of_released: None, judgement: Judgement::default() })
     }
 
     /// Judges a reading, scored by `rules`' model, as it comes.
@@ -47,6 +49,7 @@ impl<'p> Judge<'p> {
         state: &mut SeriesState,
         row: &Scored,
     ) -> &mut Judgement {
+        state.see(&row.reading.position);
         let scored = self.scored(state, row, rules.model());
         rules.classify(state, &scored, &mut self.judgement);
         self.learned(&scored, rules.model());
@@ -56,7 +59,9 @@ impl<'p> Judge<'p> {
     /// Judges a reading that was released.
     pub(super) fn judge(&mut self, state: &mut SeriesState, row: &Scored, model: &str) -> &mut Judgement {
         let scored = self.scored(state, row, model);
-        classify::Judge::new(self.policy, model).judge(state, &scored, &mut self.judgement);
+        self.of_released = self.of_released.take().filter(|rules| rules.model() == model);
+        let rules = self.of_released.get_or_insert_with(|| classify::Judge::new(self.policy, model));
+        rules.judge(state, &scored, &mut self.judgement);
         self.learned(&scored, model);
         &mut self.judgement
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -78,6 +79,10 @@ pub(crate) struct DetectArgs {
     /// the machine's].
     #[arg(long, value_name = "SIZE", requires = "state", value_parser = bytes)]
     memory: Option<usize>,
+    /// Judge on so many threads, each with series of its own; what is found does not depend on it [default: as many as
+    /// the machine has cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Say nothing but alerts and errors.
     #[arg(short, long)]
     quiet: bool,
@@ -112,6 +117,7 @@ pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
         rejects: args.rejects,
         state: args.state,
         memory_bytes: args.memory,
+        threads: args.threads,
     };
     let stop = Stop::default();
     signals::stop_on_signals(&stop)?;

@@ -91,8 +91,8 @@ impl Watcher for Terminal {
         }
     }
 
-    fn read(&mut self, rows: &Rows) {
-        self.bar.set_position(rows.progress().0);
+    fn read(&mut self, end_bytes: u64) {
+        self.bar.set_position(end_bytes);
     }
 
     fn stepped(&mut self, transition: &Transition) -> io::Result<()> {

@@ -1,11 +1,13 @@
 //! `detect`: inputs in, alerts out. Reads, scores, judges and writes row by row, and leaves a state to carry on.
 
+mod feed;
 mod memory;
 mod run;
 pub(crate) mod waiting;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anomaly_core::alert::Transition;
@@ -43,6 +45,9 @@ pub struct Options {
     /// What series may take in memory, in bytes, where a state is kept; half of the machine's if `None`. The ones used
     /// least recently stay where they were saved. What is found does not depend on it.
     pub memory_bytes: Option<usize>,
+    /// How many threads judge at a time, each the series in its hands; as many as the machine has cores if `None`. What is
+    /// found does not depend on it.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// A reading, by its series and its time.
@@ -58,8 +63,8 @@ pub struct Which {
 pub trait Watcher {
     /// An input was opened; `rows` says how it is read.
     fn opened(&mut self, source: &Source, rows: &Rows);
-    /// A row was worked through.
-    fn read(&mut self, rows: &Rows);
+    /// Rows were worked through, up to so many bytes behind the input's beginning.
+    fn read(&mut self, end_bytes: u64);
     /// An alert took a step; one that is held too ([`Transition::held`]).
     ///
     /// # Errors

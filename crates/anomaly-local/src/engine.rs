@@ -1,27 +1,38 @@
-//! All series of a run: each reading is scored, learned from and judged, in that order; by event time, if the
-//! configuration says so, and then a reading may have to wait.
+//! All series of a run, spread over threads: a reading is judged by the one that has its series in its hands, and what
+//! came of it is given back in the order of the rows. What comes of a reading does not depend on how many there are.
+//!
+//! Rows are handed out by the lot. Within one, readings are judged series by series, so that each is fetched once.
 
+mod clock;
+mod hand;
 mod learner;
+mod roster;
+mod series;
+mod shard;
 mod stock;
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use anomaly_core::alert::{Acknowledgement, Transition};
-use anomaly_core::classify::{Judgement, Policy, SeriesState, classify, judge, silence};
-use anomaly_core::config::{self, Config, EventTime, ModelKind};
-use anomaly_core::event_time::{Placement, Released, Untimeliness};
-use anomaly_core::position::Position;
-use anomaly_core::reading::{Filled, Reading, Scored, SeriesId};
+use anomaly_core::classify::{Policy, SeriesState};
+use anomaly_core::config::{self, Config, ModelKind};
+use anomaly_core::reading::{Reading, SeriesId};
 use anomaly_core::reject::Reject;
 use anomaly_core::time::Timestamp;
-use anomaly_core::window::{Window, Windowed};
-use anomaly_core::wire::{self, RejectV1, RowV1};
-use anomaly_detect::{Forest, ForestOptions, InputError, Model, OptionsError, StreamingOptions};
+use anomaly_detect::{Forest, ForestOptions, Model, OptionsError, StreamingOptions};
 
-use crate::store::StoreError;
+use crate::store::{Draft, StoreError};
+use clock::Clock;
+use hand::{Answer, Hand};
+use roster::{Place, Roster};
+use shard::{Found, Group, Part, Shard};
+use stock::Stock;
 
 pub(crate) use learner::Learner;
-pub(crate) use stock::Stock;
+pub(crate) use series::{Judged, Ready, Taken, Terms};
+pub(crate) use shard::Sum;
 
 /// The most series of a run: a column of ever new names (a request id taken for a series) must not fill the
 /// memory.
@@ -92,346 +103,285 @@ impl Scoring {
     }
 }
 
-/// One series: what is learned and what is remembered of it.
-#[derive(Debug)]
-pub(crate) struct Series {
-    pub(crate) features: Vec<String>,
-    pub(crate) detector: Option<Learner>,
-    /// The last readings, for a frozen model.
-    pub(crate) window: Window,
-    pub(crate) state: SeriesState,
-    pub(crate) last_at: Timestamp,
+/// The most threads that judge: more only wait for the one that reads.
+const THREADS_MAX: usize = 256;
+
+/// What a run is given to judge with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Means {
+    /// How many threads judge at a time; with one it is the thread that asks.
+    pub(crate) threads: NonZeroUsize,
+    /// What series may take in memory, in bytes, where there is somewhere else to put them.
+    pub(crate) memory_bytes: usize,
+}
+
+impl Means {
+    /// One thread, and all the memory there is.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Means = Means { threads: NonZeroUsize::MIN, memory_bytes: usize::MAX };
 }
 
 /// All series of a run.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) scoring: Scoring,
-    pub(crate) series: Stock,
-    /// When which series is silent, if nothing comes; `None` until a rule asks for it.
-    silent_from: Option<BTreeSet<(Timestamp, SeriesId)>>,
-    /// Readings whose time lies before the one before them, of the same series.
-    pub(crate) unordered: u64,
-    /// Readings that were moved or dropped because of their time.
-    pub(crate) untimely: Untimeliness,
+    pub(crate) scoring: Arc<Scoring>,
+    judges_silence: bool,
+    roster: Roster,
+    hands: Vec<Hand>,
+    /// How many lots were handed out.
+    lots: u64,
+    /// Those that were not taken back, the oldest first.
+    out: VecDeque<Lot>,
+    fits: bool,
 }
 
-/// What came of a reading's arrival.
+/// Rows that were handed out.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    /// Why the reading is not judged at all, if its time is the reason.
-    pub(crate) dropped: Option<Reject>,
-    /// The steps of alerts that the reading's arrival made, if it is not judged by now.
-    pub(crate) heard: Vec<Transition>,
-    /// What was judged, in order: the reading itself, or the ones that waited; or none.
-    pub(crate) ready: Vec<Ready>,
+struct Lot {
+    rows: usize,
+    /// The readings of series for which there is no room in the run, by row.
+    too_many: Vec<usize>,
+    /// By hand.
+    parts: Vec<(usize, Answer<Result<Found, StoreError>>)>,
 }
 
-/// A reading that was judged, or turned out to be at fault.
+/// What came of a row.
 #[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) position: Position,
-    pub(crate) outcome: Result<Judged, Box<RejectV1>>,
+pub(crate) struct Outcome {
+    /// The steps of alerts of series that are silent by the time it came, in the order of their deadlines.
+    pub(crate) silent: Vec<Transition>,
+    /// What came of its reading; nothing if it is none. A refused reading changes nothing.
+    pub(crate) taken: Result<Taken, Reject>,
 }
 
-/// What came of a reading.
-#[derive(Debug)]
-pub(crate) struct Judged {
+/// A series has other features than the input gives it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unlike {
+    /// The row in its lot. Those before it were handed out.
+    pub(crate) row: usize,
     pub(crate) series: SeriesId,
-    pub(crate) at: Timestamp,
-    pub(crate) score: Option<f64>,
-    pub(crate) judgement: Judgement,
-}
-
-/// Why a reading is not judged.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// This reading is at fault; the next may not be.
-    Reading(Reject),
-    /// The series has other features than this input gives it.
-    Features { series: SeriesId, known: Vec<String> },
-    /// What is known of the series cannot be read.
-    State(StoreError),
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Refusal::State(error)
-    }
+    /// The features that it has.
+    pub(crate) known: Vec<String>,
 }
 
 impl Engine {
-    pub(crate) fn new(scoring: Scoring) -> Self {
-        let (series, untimely) = (Stock::default(), Untimeliness::default());
-        Engine { scoring, series, silent_from: None, unordered: 0, untimely }
+    /// Without any series, for the rules of `config`.
+    pub(crate) fn new(scoring: Scoring, config: &Config, means: Means) -> Self {
+        let threads = means.threads.get().min(THREADS_MAX);
+        let (scoring, config) = (Arc::new(scoring), Arc::new(config.clone()));
+        let shard = || Shard::new(Arc::clone(&scoring), Arc::clone(&config), means.memory_bytes / threads);
+        Engine {
+            judges_silence: config.judges_silence(),
+            roster: Roster::new(threads),
+            hands: (0..threads).map(|_| Hand::own(shard())).collect(),
+            lots: 0,
+            out: VecDeque::new(),
+            fits: true,
+            scoring,
+        }
     }
 
-    /// The silences whose deadline has passed at `now`, the arrival of a row, in the order of their deadlines.
-    ///
-    /// The row's own time and not the newest: a file may hold one series behind the other, and one row with a clock
-    /// ahead must not silence all that come after it.
+    /// Has all series that were saved, none of them at hand, and puts series by in `draft` from now on.
     ///
     /// # Errors
-    /// [`StoreError`] if a series that is not at hand cannot be read.
-    pub(crate) fn fall_silent(
-        &mut self,
-        config: &Config,
-        now: Timestamp,
-    ) -> Result<Vec<Transition>, StoreError> {
-        if !config.judges_silence() {
-            return Ok(Vec::new());
+    /// [`StoreError`] if they cannot be read.
+    pub(crate) fn open(&mut self, draft: &Arc<Draft>) -> Result<(), StoreError> {
+        for hand in &mut self.hands {
+            let draft = Arc::clone(draft);
+            let opened = hand.ask(move |shard| shard.open(draft));
+            hand.wait(opened);
         }
-        let Engine { scoring, series: all, silent_from, .. } = self;
-        let mut index = match silent_from.take() {
-            Some(index) => index,
-            None => silences(scoring, all, config)?,
-        };
-        let mut transitions = Vec::new();
-        while let Some((_, name)) = index.first().filter(|(from, _)| *from <= now).cloned() {
-            index.pop_first();
-            let Some(series) = all.get_mut(&name, scoring)? else { continue };
-            let policy = scoring.policy(config, &series.features);
-            transitions.extend(silence::fall_silent(&policy, &mut series.state, &name, now));
-            let next = silence::silent_from(&policy, &series.state, &name);
-            index.extend(next.map(|from| (from, name)));
-        }
-        *silent_from = Some(index);
-        transitions.sort_by(|a, b| (a.at, &a.series).cmp(&(b.at, &b.series)));
-        Ok(transitions)
+        draft.each_state(|name, features, state: SeriesState| {
+            let features = self.roster.features(&features);
+            let hand = &mut self.hands[self.roster.add(name.clone(), features)];
+            let added = hand.ask(move |shard| shard.add(name, &state));
+            hand.wait(added);
+        })
     }
 
-    /// Takes `reading` in: scores it, learns from it and judges it, or has it wait and does so with those whose
-    /// time has come. A refused reading changes nothing.
-    pub(crate) fn take_in(
+    /// Has the threads work from now on, if there are to be several.
+    pub(crate) fn start(&mut self) {
+        if self.hands.len() > 1 {
+            self.hands.iter_mut().for_each(Hand::start);
+        }
+    }
+
+    /// How many threads judge at a time.
+    pub(crate) fn threads(&self) -> usize {
+        self.hands.len()
+    }
+
+    /// How many series there are.
+    pub(crate) fn series(&self) -> usize {
+        self.roster.len()
+    }
+
+    /// How many rows were handed out and not taken back.
+    pub(crate) fn rows_out(&self) -> usize {
+        self.out.iter().map(|lot| lot.rows).sum()
+    }
+
+    /// Whether memory has had room for all series so far.
+    pub(crate) fn fits(&self) -> bool {
+        self.fits
+    }
+
+    /// Whether some series have a small forest, to save memory.
+    pub(crate) fn has_small_forests(&self) -> bool {
+        matches!(*self.scoring, Scoring::Forest(_)) && self.series() > SERIES_FULL_MAX
+    }
+
+    /// Hands out the next rows to be judged by `terms`, `None` for those that are no reading. Stops before the first one
+    /// whose series has other features.
+    pub(crate) fn hand_out(
         &mut self,
-        policy: &Policy,
-        features: &[String],
-        reading: Reading,
-    ) -> Result<Taken, Refusal> {
-        let Engine { scoring, series: all, silent_from, unordered, untimely } = self;
-        if all.get_mut(&reading.series, scoring)?.is_none() {
-            let begun = begin(scoring, all.len(), features, &reading)?;
-            all.insert(reading.series.clone(), begun);
-        }
-        let series = match all.get_mut(&reading.series, scoring)? {
-            Some(series) if series.features == features => series,
-            known => {
-                let known = known.map(|series| series.features.clone()).unwrap_or_default();
-                return Err(Refusal::Features { series: reading.series, known });
+        terms: &Arc<Terms>,
+        readings: Vec<Option<Reading>>,
+    ) -> Result<(), Unlike> {
+        self.lots += 1;
+        let features = self.roster.features(&terms.features);
+        let mut groups: Vec<Vec<Group>> = self.hands.iter().map(|_| Vec::new()).collect();
+        let (mut too_many, mut arrivals, mut unlike) = (Vec::new(), Vec::new(), Ok(()));
+        let mut rows = readings.len();
+        for (row, reading) in readings.into_iter().enumerate() {
+            let arrived = reading.as_ref().map(|reading| reading.position.arrived);
+            if let Some(reading) = reading {
+                match self.roster.place(&reading.series, features, self.lots) {
+                    Place::Group { hand, group } => groups[hand][group].readings.push((row, reading)),
+                    Place::New { hand, begins } => {
+                        let series = reading.series.clone();
+                        self.roster.grouped(&series, self.lots, groups[hand].len());
+                        groups[hand].push(Group { series, begins, readings: vec![(row, reading)] });
+                    }
+                    Place::TooMany => too_many.push(row),
+                    Place::Unlike(features) => {
+                        let known = self.roster.feature_names(features).to_vec();
+                        unlike = Err(Unlike { row, series: reading.series, known });
+                        rows = row;
+                        break;
+                    }
+                }
             }
-        };
-        let name = reading.series.clone();
-        let mut index = silent_from.as_mut().filter(|_| policy.judges_silence());
-        let before = index.as_ref().and_then(|_| silence::silent_from(policy, &series.state, &name));
-        let taken = match policy.event_time() {
-            None => series.take_in(scoring, policy, reading, unordered),
-            Some(event_time) => series.take_in_by_time(scoring, policy, event_time, reading, untimely),
-        };
-        if let Some(index) = &mut index {
-            before.map(|before| index.remove(&(before, name.clone())));
-            let now = silence::silent_from(policy, &series.state, &name);
-            index.extend(now.map(|now| (now, name)));
+            if self.judges_silence {
+                arrivals.push(arrived);
+            }
         }
-        taken
+        let clock = self.judges_silence.then(|| Arc::new(Clock::new(arrivals)));
+        let parts = self.hands.iter_mut().zip(groups).enumerate().filter_map(|(number, (hand, groups))| {
+            let part = Part { terms: Arc::clone(terms), clock: clock.clone(), groups };
+            let is_none = part.groups.is_empty() && part.clock.is_none();
+            (!is_none).then(|| (number, hand.ask(|shard| shard.judge(part))))
+        });
+        let parts = parts.collect();
+        self.out.push_back(Lot { rows, too_many, parts });
+        unlike
+    }
+
+    /// Waits for the lot that was handed out before all others that are out, and takes back what came of its rows;
+    /// `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a series that is not at hand cannot be read, or one cannot be put by.
+    pub(crate) fn take_back(&mut self) -> Result<Option<Vec<Outcome>>, StoreError> {
+        let Some(Lot { rows, too_many, parts }) = self.out.pop_front() else { return Ok(None) };
+        let nothing = || Outcome { silent: Vec::new(), taken: Ok(Taken::default()) };
+        let mut outcomes: Vec<Outcome> = std::iter::repeat_with(nothing).take(rows).collect();
+        for row in too_many {
+            let why = format!("is one too many: a run keeps {SERIES_MAX}");
+            outcomes[row].taken = Err(Reject::Series { why });
+        }
+        let mut silent = Vec::new();
+        for (number, answer) in parts {
+            let found = self.hands[number].wait(answer)?;
+            self.fits &= found.fits;
+            silent.extend(found.silent);
+            for (row, taken) in found.taken {
+                outcomes[row].taken = taken;
+            }
+        }
+        // Stable: what is of one series is in order already.
+        silent.sort_by(|(_, a), (_, b)| (a.at, &a.series).cmp(&(b.at, &b.series)));
+        for (row, step) in silent {
+            outcomes[row].silent.push(step);
+        }
+        Ok(Some(outcomes))
     }
 
     /// Judges all readings that wait, of all series or of `only` one, in the order of their times: nothing comes
     /// any more.
     ///
     /// # Errors
-    /// [`StoreError`] if a series that is not at hand cannot be read.
+    /// As [`Engine::take_back`].
     pub(crate) fn flush(
         &mut self,
         only: Option<&SeriesId>,
-        config: &Config,
+        keeps_findings: bool,
     ) -> Result<Vec<Ready>, StoreError> {
-        let Engine { scoring, series: all, .. } = self;
         let mut ready = Vec::new();
-        for name in all.holding(only) {
-            let Some(series) = all.get_mut(&name, scoring)? else { continue };
-            let policy = scoring.policy(config, &series.features);
-            let released = series.state.flush(&name, Timestamp::LAST);
-            let judged = released.into_iter().map(|released| {
-                let at = released.scored.reading.at;
-                (at, series.release(scoring, &policy, released))
-            });
-            ready.extend(judged);
+        let flush =
+            |only: Option<SeriesId>| move |shard: &mut Shard| shard.flush(only.as_ref(), keeps_findings);
+        for flushed in self.ask_all(|| flush(only.cloned())) {
+            ready.extend(flushed?);
         }
         // Stable: what is of one series is in order already.
-        ready.sort_by_key(|(at, _)| *at);
-        Ok(ready.into_iter().map(|(_, ready)| ready).collect())
+        ready.sort_by(|(name, at, _), (other, other_at, _)| (at, name).cmp(&(other_at, other)));
+        Ok(ready.into_iter().map(|(_, _, ready)| ready).collect())
     }
 
-    /// Somebody, `by` name, has seen the alert of which `last` is the last step known, at `at`. Gives back that step;
-    /// `None` if the alert is not open, or somebody had seen it before.
+    /// Somebody has seen the alert of which `last` is the last step known, at `at`, as `said` says. Gives back that
+    /// step; `None` if the alert is not open, or if that is known.
     ///
     /// # Errors
     /// [`StoreError`] if its series is not at hand and cannot be read.
     pub(crate) fn acknowledge(
         &mut self,
-        last: &Transition,
-        said: &Acknowledgement,
+        last: Transition,
+        said: Acknowledgement,
         at: Timestamp,
     ) -> Result<Option<Transition>, StoreError> {
-        let Some(series) = self.series.get_mut(&last.series, &self.scoring)? else { return Ok(None) };
-        let knows = series.state.watches().any(|(rule, watch)| *rule == last.rule && watch.knows(said));
-        Ok(if knows { None } else { series.state.acknowledge(last, said, at) })
+        let Some(number) = self.roster.hand(&last.series) else { return Ok(None) };
+        let hand = &mut self.hands[number];
+        let seen = hand.ask(move |shard| shard.acknowledge(&last, &said, at));
+        hand.wait(seen)
     }
 
-    /// Whether some series have a small forest, to save memory.
-    pub(crate) fn has_small_forests(&self) -> bool {
-        matches!(self.scoring, Scoring::Forest(_)) && self.series.len() > SERIES_FULL_MAX
-    }
-}
-
-/// When which series is silent, if nothing comes.
-fn silences(
-    scoring: &Scoring,
-    all: &Stock,
-    config: &Config,
-) -> Result<BTreeSet<(Timestamp, SeriesId)>, StoreError> {
-    let mut index = BTreeSet::new();
-    all.each_state(|name, features, state| {
-        let policy = scoring.policy(config, features);
-        index.extend(silence::silent_from(&policy, state, name).map(|from| (from, name.clone())));
-    })?;
-    Ok(index)
-}
-
-impl Series {
-    fn take_in(
-        &mut self,
-        scoring: &Scoring,
-        policy: &Policy,
-        reading: Reading,
-        unordered: &mut u64,
-    ) -> Result<Taken, Refusal> {
-        // What waited before the configuration stopped asking for it.
-        let released = self.state.end_hold(&reading.series).into_iter();
-        let mut ready: Vec<Ready> = released.map(|one| self.release(scoring, policy, one)).collect();
-        let mut scored = self.arrive(scoring, reading)?;
-        self.score(scoring, policy, &mut scored)?;
-        let (at, position) = (scored.reading.at, scored.reading.position.clone());
-        *unordered += u64::from(at < self.last_at);
-        self.last_at = at;
-        let mut judgement = classify(policy, &mut self.state, &scored, scoring.name());
-        self.learn(policy, &scored, &mut judgement);
-        let Scored { reading, score } = scored;
-        ready.push(Ready { position, outcome: Ok(Judged { series: reading.series, at, score, judgement }) });
-        Ok(Taken { dropped: None, heard: Vec::new(), ready })
+    /// Writes the series that may differ from what was written of them to `draft`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be written.
+    pub(crate) fn write_changed(&mut self, draft: &Arc<Draft>) -> Result<(), StoreError> {
+        let write = |draft: Arc<Draft>| move |shard: &mut Shard| shard.write_changed(&draft);
+        self.ask_all(|| write(Arc::clone(draft))).into_iter().collect()
     }
 
-    fn take_in_by_time(
-        &mut self,
-        scoring: &Scoring,
-        policy: &Policy,
-        event_time: &EventTime,
-        reading: Reading,
-        untimely: &mut Untimeliness,
-    ) -> Result<Taken, Refusal> {
-        let scored = self.arrive(scoring, reading)?;
-        let heard = silence::hear(policy, &mut self.state, &scored.reading);
-        let admission = self.state.admit(event_time, scored, scoring.name());
-        untimely.count(&admission.placement);
-        let dropped = match admission.placement {
-            Placement::Placed { .. } => None,
-            Placement::Dropped(reject) => Some(reject),
-        };
-        let ready = admission.released.into_iter().map(|one| self.release(scoring, policy, one)).collect();
-        Ok(Taken { dropped, heard, ready })
-    }
-
-    /// Judges a reading that waited.
-    fn release(
-        &mut self,
-        scoring: &Scoring,
-        policy: &Policy,
-        Released { mut scored, model }: Released,
-    ) -> Ready {
-        let position = scored.reading.position.clone();
-        if let Err(reject) = self.score(scoring, policy, &mut scored) {
-            return Ready { outcome: Err(Box::new(rejected(reject, &scored))), position };
+    /// What there is to be said in the end.
+    pub(crate) fn sum(&mut self) -> Sum {
+        let mut all = Sum::default();
+        for Sum { firing, counts } in self.ask_all(|| |shard: &mut Shard| shard.sum()) {
+            all.firing += firing;
+            all.counts += counts;
         }
-        self.last_at = scored.reading.at;
-        let mut judgement = judge(policy, &mut self.state, &scored, &model);
-        self.learn(policy, &scored, &mut judgement);
-        let Scored { reading, score } = scored;
-        Ready { position, outcome: Ok(Judged { series: reading.series, at: reading.at, score, judgement }) }
+        all
     }
 
-    /// What becomes of a reading when it comes. A frozen model is given it now, in a row with those that came before
-    /// it, as an endpoint is: by event time it may have to wait afterwards.
-    fn arrive(&mut self, scoring: &Scoring, reading: Reading) -> Result<Scored, Reject> {
-        let Scoring::Frozen(model) = scoring else { return Ok(Scored { reading, score: None }) };
-        match self.window.take_in_once(&reading, model.shingle()) {
-            Windowed::Unknown(gap) => Err(gap.gap.reject(self.name_of(gap))),
-            Windowed::Known { row, filled } => {
-                let score = row.map(|row| model.score(&row)).transpose().map_err(refused)?;
-                Ok(Scored { reading: filled.map_or(reading, |filled| *filled), score })
-            }
-        }
+    /// Asks all hands for `work` at once.
+    fn ask_all<T, W>(&mut self, work: impl Fn() -> W) -> Vec<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Shard) -> T + Send + 'static,
+    {
+        let answers: Vec<Answer<T>> = self.hands.iter_mut().map(|hand| hand.ask(work())).collect();
+        self.hands.iter_mut().zip(answers).map(|(hand, answer)| hand.wait(answer)).collect()
     }
 
-    /// Scores a reading whose time has come by what learns, which must see the readings in order; gaps are filled in.
-    /// The score of a frozen model is there already, and of what a calendar excludes there is none.
-    fn score(&mut self, scoring: &Scoring, policy: &Policy, scored: &mut Scored) -> Result<(), Reject> {
-        let reading = &mut scored.reading;
-        if matches!(scoring, Scoring::Frozen(_)) {
-            return Ok(());
-        }
-        self.state.fill(reading);
-        let Some(learner) = &mut self.detector else { return Ok(()) };
-        // A detector takes all features or none: one that has no value, not even a previous one, ends it.
-        if let Some(gap) = reading.filled.iter().find(|gap| !reading.has(gap.feature as usize)) {
-            return Err(gap.gap.reject(self.name_of(*gap)));
-        }
-        if !policy.excludes(&reading.series, reading.at) {
-            learner.detector_mut().pass(reading.at);
-            scored.score = learner.detector().score(&reading.features).map_err(refused)?;
-        }
-        Ok(())
+    /// All there is of the series `name`, for tests to compare.
+    #[cfg(test)]
+    pub(crate) fn look_at(&mut self, name: &SeriesId) -> String {
+        let hand = &mut self.hands[self.roster.hand(name).expect("there")];
+        let name = name.clone();
+        let seen = hand.ask(move |shard| shard.look_at(&name));
+        hand.wait(seen)
     }
-
-    /// Has the series learn a reading that was judged, and tells alerts where its score comes from as long as it is
-    /// not learned.
-    fn learn(&mut self, policy: &Policy, Scored { reading, .. }: &Scored, judgement: &mut Judgement) {
-        let Some(learner) = &mut self.detector else { return };
-        if policy.excludes(&reading.series, reading.at) {
-            return;
-        }
-        if judgement.wants_attribution() {
-            let why = learner.detector().why(&reading.features);
-            judgement.attribute(policy, &reading.features, &why);
-        }
-        // What can be scored can be learned.
-        let _ = learner.detector_mut().learn(&reading.features);
-    }
-
-    fn name_of(&self, gap: Filled) -> &str {
-        self.features.get(gap.feature as usize).map_or("a feature", String::as_str)
-    }
-}
-
-/// The row's bytes are gone by now: what is kept is the reading.
-fn rejected(reject: Reject, scored: &Scored) -> RejectV1 {
-    RejectV1::new(reject, &scored.reading.position, wire::write(&RowV1::new(scored)).as_bytes())
-}
-
-impl From<Reject> for Refusal {
-    fn from(reject: Reject) -> Self {
-        Refusal::Reading(reject)
-    }
-}
-
-fn begin(scoring: &Scoring, there: usize, features: &[String], reading: &Reading) -> Result<Series, Refusal> {
-    if there >= SERIES_MAX {
-        let why = format!("is one too many: a run keeps {SERIES_MAX}");
-        return Err(Refusal::Reading(Reject::Series { why }));
-    }
-    let detector = Learner::begin(scoring, there);
-    let state = SeriesState::default();
-    let window = Window::default();
-    Ok(Series { features: features.to_vec(), detector, window, state, last_at: reading.at })
 }
 
 /// # Errors
@@ -443,54 +393,5 @@ pub(crate) fn check(scoring: &Scoring) -> Result<(), OptionsError> {
     }
 }
 
-fn refused(error: InputError) -> Reject {
-    match error {
-        InputError::Width { expected, found } => Reject::Width { expected, found },
-        InputError::TooWide { found, limit } => Reject::Width { expected: limit, found },
-        InputError::Empty => Reject::Width { expected: 1, found: 0 },
-        InputError::NotFinite { feature_idx, .. } => {
-            Reject::NotFinite { field: format!("feature {}", feature_idx + 1) }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use anomaly_core::config::{Fill, Input};
-    use anomaly_core::decode::Decoder;
-    use anomaly_core::position::{Position, Sequence};
-
-    #[test]
-    fn a_previous_value_is_filled_in_before_the_detector_sees_it() {
-        let input = Input {
-            series: "s".to_owned(),
-            features: vec!["/a".to_owned(), "/b".to_owned()],
-            null: Fill::Previous,
-            ..Input::default()
-        };
-        let decoder = Decoder::new(&input).expect("a valid input");
-        let config = Config { input, ..Config::default() };
-        let policy = Policy::new(&config, decoder.feature_names());
-        let mut engine = Engine::new(Scoring::Forest(ForestOptions::small()));
-        let mut judge = |number: u64, record: &str| {
-            let sequence = Sequence::from(number);
-            let position =
-                Position { partition: "f".into(), sequence, sub: 0, arrived: Timestamp::default() };
-            let reading = decoder.json(record.as_bytes(), position).expect("a reading");
-            let taken = engine.take_in(&policy, decoder.feature_names(), reading)?;
-            let mut scores =
-                taken.ready.into_iter().flat_map(|ready| ready.outcome).map(|judged| judged.score);
-            Ok(scores.next_back().flatten())
-        };
-        let unknown = Reject::Missing { field: "b".to_owned() };
-        let refused = judge(1, r#"{"a":1,"b":null}"#).expect_err("there is no value before the first");
-        assert!(matches!(refused, Refusal::Reading(reject) if reject == unknown));
-        for number in 2..200 {
-            judge(number, &format!("{{\"a\":1,\"b\":{}}}", 5 + number % 2)).expect("a whole reading");
-        }
-        let filled = judge(200, r#"{"a":1,"b":null}"#).expect("filled in").expect("a score");
-        let zero = judge(201, r#"{"a":1,"b":0}"#).expect("a whole reading").expect("a score");
-        assert!(filled < zero, "{filled} is usual, {zero} is not");
-    }
-}
+mod tests;

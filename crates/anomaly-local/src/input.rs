@@ -29,6 +29,7 @@ pub(crate) mod stream;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use anomaly_core::config::{Format, Input};
@@ -42,7 +43,7 @@ use anomaly_core::wire::RejectV1;
 
 use crate::clock;
 
-pub use mark::Mark;
+pub use mark::{Mark, Marks};
 pub use source::Source;
 pub use stream::Stop;
 
@@ -70,6 +71,8 @@ pub struct Row {
     pub terminated: bool,
     /// Its bytes; the first of them if it is too large.
     pub bytes: Vec<u8>,
+    /// Where it begins in its input, and where the next one does.
+    pub(crate) place: Range<u64>,
 }
 
 /// Why an input cannot be read, or not to its end.
@@ -116,9 +119,8 @@ pub struct Rows {
     label: Option<Label>,
     live: bool,
     rows: u64,
-    /// The header or the first record, and the last one given out: what tells this file from another.
+    /// The header or the first record.
     first: Span,
-    last: Option<Span>,
     offset: u64,
     bytes: Option<u64>,
     failed: bool,
@@ -184,7 +186,7 @@ impl Rows {
         opened.from = source::open_at(path, mark.offset).map_err(fail)?;
         let records = Records::new(opened.from, mark.offset, input.record_bytes_max);
         let mut rows = Self::build(source, input.clone(), head, records, opened.bytes)?;
-        (rows.rows, rows.offset, rows.last) = (mark.rows, mark.offset, Some(mark.last.clone()));
+        (rows.rows, rows.offset) = (mark.rows, mark.offset);
         Ok(Some(rows))
     }
 
@@ -250,7 +252,6 @@ impl Rows {
             rows: 0,
             offset: 0,
             first: head.span,
-            last: None,
             bytes,
             failed: false,
         })
@@ -286,19 +287,19 @@ impl Rows {
         self.rows
     }
 
-    /// The place behind the last row given out, to [`Rows::resume`] from; `None` for a pipe.
-    pub fn mark(&self) -> Option<Mark> {
-        if self.live {
-            return None;
-        }
-        let last = self.last.clone().unwrap_or_else(|| self.first.clone());
-        Some(Mark { offset: self.offset, rows: self.rows, first: self.first.clone(), last })
+    /// What makes marks of rows; `None` for a pipe.
+    pub fn marks(&self) -> Option<Marks> {
+        (!self.live).then(|| Marks { first: self.first.clone() })
+    }
+
+    /// Has `before_waiting` called whenever the source is about to be asked for more, which a pipe may not have yet.
+    pub(crate) fn before_waiting(&mut self, before_waiting: impl FnMut() + Send + 'static) {
+        self.records.before_filling(Box::new(before_waiting));
     }
 
     fn row(&mut self, record: Record) -> Row {
         self.rows += 1;
         self.offset = record.end;
-        self.last = Some(Span::of(&record));
         let arrived = match self.live {
             true => Some(clock::now()),
             false => i64::try_from(self.rows).ok().and_then(|n| Timestamp::from_ms(n.saturating_mul(1000))),
@@ -314,8 +315,8 @@ impl Rows {
         let timestamp = time.unwrap_or_else(|| position.arrived.to_string());
         let outcome = self.decode(&record, position.clone());
         let outcome = outcome.map_err(|reject| Box::new(rejected(reject, &position, &record)));
-        let Record { bytes, terminated, .. } = record;
-        Row { number: self.rows, timestamp, value, label, outcome, terminated, bytes }
+        let Record { bytes, terminated, start, end, .. } = record;
+        Row { number: self.rows, timestamp, value, label, outcome, terminated, bytes, place: start..end }
     }
 
     fn decode(&self, record: &Record, position: Position) -> Result<Reading, Reject> {

@@ -9,17 +9,16 @@ use std::sync::Arc;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::time::Timestamp;
-use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
 use asked::Ask;
 
 use crate::detect::waiting::Waiting;
-use crate::engine::{Engine, Learner, Scoring};
+use crate::engine::Engine;
 use crate::input::Mark;
 use crate::store::outbox;
-use crate::store::run::{self, About, Run};
-use crate::store::{End, Store, StoreError, Taken, Trouble};
+use crate::store::run::{self, About};
+use crate::store::{Draft, Store, StoreError, Taken};
 
 /// The store's name in the folder.
 pub(crate) const STORE: &str = "state";
@@ -61,6 +60,7 @@ impl Saved {
 pub(crate) struct StateDir {
     folder: PathBuf,
     store: Arc<Store>,
+    draft: Arc<Draft>,
     /// Held while the run lasts; the system lets go of it however the run ends.
     _lock: File,
 }
@@ -72,11 +72,11 @@ impl StateDir {
         fs::create_dir_all(folder).map_err(fail("written"))?;
         let lock = File::create(folder.join("lock")).map_err(fail("locked"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(StateDir {
-                folder: folder.to_owned(),
-                store: Arc::new(Store::open(&folder.join(STORE))?),
-                _lock: lock,
-            }),
+            Ok(()) => {
+                let store = Arc::new(Store::open(&folder.join(STORE))?);
+                let draft = Arc::new(Draft::new(Arc::clone(&store)));
+                Ok(StateDir { folder: folder.to_owned(), store, draft, _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(fail("locked")(source)),
         }
@@ -100,7 +100,7 @@ impl StateDir {
     /// What the last run left, with its series for `engine` to fetch; nothing is as good as an empty state.
     pub(crate) fn load(&self, engine: &mut Engine) -> Result<Saved, StoreError> {
         let Some((about, mut saved)) = self.store.reading(run::left)? else {
-            engine.series.open(Arc::clone(&self.store))?;
+            engine.open(&self.draft)?;
             return Ok(Saved::default());
         };
         let now = engine.scoring.identity();
@@ -108,13 +108,13 @@ impl StateDir {
             let path = self.store.path().to_owned();
             return Err(StoreError::Scoring { path, then: about.scoring, now });
         }
-        engine.series.open(Arc::clone(&self.store))?;
+        engine.open(&self.draft)?;
         saved.inputs.retain(|path, _| Path::new(path).exists());
         Ok(saved)
     }
 
-    /// Writes `saved`, the series of `engine` that changed since this was done last, and the `steps` that alerts
-    /// took since: all of it or nothing. `now` is when the steps count as told.
+    /// Writes `saved`, the series of `engine` that changed since this was done last, those that it put by included, and
+    /// the `steps` that alerts took since: all of it or nothing. `now` is when the steps count as told.
     pub(crate) fn save(
         &self,
         saved: &Saved,
@@ -123,32 +123,20 @@ impl StateDir {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let about = About { scoring: engine.scoring.identity(), live: saved.live };
-        self.store.writing(|transaction| {
+        self.draft.write(|transaction| {
             run::leave(transaction, &about, saved)?;
-            run::tell(transaction, steps, now)?;
-            write_changed(transaction, engine)?;
-            Ok(End::Commit(()))
+            run::tell(transaction, steps, now)
         })?;
-        engine.series.saved();
-        Ok(())
+        engine.write_changed(&self.draft)?;
+        self.draft.save()
     }
-}
-
-fn write_changed(transaction: &WriteTransaction, engine: &Engine) -> Result<(), Trouble> {
-    let mut run = Run::open(transaction)?;
-    for (name, series) in engine.series.changed() {
-        let (last_at, features, state) = (series.last_at, series.features.as_slice(), &series.state);
-        let detector = series.detector.as_ref().map(Learner::save);
-        let window = matches!(engine.scoring, Scoring::Frozen(_)).then_some(&series.window);
-        run.series(name, &run::Series { last_at, features, detector, state, window })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::detect::waiting::Line;
+    use crate::engine::{Means, Scoring, Terms};
     use anomaly_core::classify::Policy;
     use anomaly_core::config::{Clear, Config, MOfN, Method, On, Rule};
     use anomaly_core::position::{Position, Sequence};
@@ -156,6 +144,7 @@ mod tests {
     use anomaly_detect::StreamingOptions;
     use anomaly_pipeline::ports::States;
     use futures_util::FutureExt;
+    use std::num::NonZeroUsize;
 
     fn folder() -> (tempfile::TempDir, StateDir) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -164,7 +153,7 @@ mod tests {
     }
 
     fn engine() -> Engine {
-        Engine::new(Scoring::None)
+        Engine::new(Scoring::None, &Config::default(), Means::PLAIN)
     }
 
     #[test]
@@ -186,52 +175,52 @@ mod tests {
         saved.waiting.clear();
         save(&saved);
         assert_eq!(load(), saved, "what waits no more is gone");
-        let forest = &mut Engine::new(Scoring::Forest(Default::default()));
+        let forest = Scoring::Forest(Default::default());
+        let forest = &mut Engine::new(forest, &Config::default(), Means::PLAIN);
         let error = state.load(forest).expect_err("other scores").to_string();
         assert!(error.contains("was learned with no model"), "{error}");
     }
 
-    fn take_in(engine: &mut Engine, policy: &Policy, series: &str, second: i64) -> Vec<Transition> {
+    fn take_in(engine: &mut Engine, config: &Config, series: &str, second: i64) -> Vec<Transition> {
         let at = Timestamp::from_ms(second * 1_000).expect("in range");
         let sequence = Sequence::from(second.unsigned_abs());
         let position = Position { partition: "f".into(), sequence, sub: 0, arrived: at };
         let series = SeriesId::new(series).expect("a name");
         let reading = Reading { series, at, features: vec![second as f64], filled: Vec::new(), position };
-        let taken = engine.take_in(policy, &["v".to_owned()], reading).expect("taken in");
-        taken.ready.into_iter().flat_map(|r| r.outcome.expect("judged").judgement.transitions).collect()
+        let features = vec!["v".to_owned()];
+        let policy = Policy::new(config, &features);
+        let terms = Arc::new(Terms { policy, features, keeps_findings: false });
+        engine.hand_out(&terms, vec![Some(reading)]).expect("the same features");
+        let outcomes = engine.take_back().expect("read").expect("a lot");
+        let ready = outcomes.into_iter().flat_map(|outcome| outcome.taken.expect("taken in").ready);
+        ready.flat_map(|r| r.outcome.expect("judged").judgement.transitions).collect()
     }
 
     #[test]
     fn only_what_changed_is_written_and_what_is_read_is_what_was_there() {
         let (dir, state) = folder();
         let config = Config::default();
-        let policy = Policy::new(&config, &["v".to_owned()]);
-        let mut engine = Engine::new(Scoring::Streaming(StreamingOptions::default()));
+        let two = Means { threads: NonZeroUsize::new(2).expect("not 0"), memory_bytes: usize::MAX };
+        let mut engine = Engine::new(Scoring::Streaming(StreamingOptions::default()), &config, two);
+        engine.start();
         let now = Timestamp::default();
         for second in 0..3 {
-            take_in(&mut engine, &policy, "a", second);
-            take_in(&mut engine, &policy, "b", second);
+            take_in(&mut engine, &config, "a", second);
+            take_in(&mut engine, &config, "b", second);
             state.save(&Saved::default(), &mut engine, &[], now).expect("written");
             state.save(&Saved::default(), &mut engine, &[], now).expect("written");
         }
-        take_in(&mut engine, &policy, "b", 3);
+        take_in(&mut engine, &config, "b", 3);
         state.save(&Saved::default(), &mut engine, &[], now).expect("written");
         let [a, b] = ["a", "b"].map(|name| SeriesId::new(name).expect("a name"));
         let stored = States::load(&*state.store, &[a, b]).now_or_never().expect("ready").expect("read");
         let revisions: Vec<_> = stored.into_iter().flatten().map(|stored| stored.revision).collect();
         assert_eq!(revisions, [3, 4]);
         drop(state);
-        let mut read = Engine::new(Scoring::Streaming(StreamingOptions::default()));
+        let mut read = Engine::new(Scoring::Streaming(StreamingOptions::default()), &config, Means::PLAIN);
         StateDir::open(dir.path()).expect("opens").load(&mut read).expect("its own");
         let whole = |engine: &mut Engine| {
-            let Engine { series: all, scoring, .. } = engine;
-            let mut said = Vec::new();
-            for name in ["a", "b"].map(|name| SeriesId::new(name).expect("a name")) {
-                let series = all.get_mut(&name, scoring).expect("read").expect("there");
-                let learned = series.detector.as_ref().map(Learner::save);
-                said.push(format!("{:?} {:?} {learned:?}", series.features, (&series.state, series.last_at)));
-            }
-            said
+            ["a", "b"].map(|name| engine.look_at(&SeriesId::new(name).expect("a name")))
         };
         assert_eq!(whole(&mut read), whole(&mut engine));
     }
@@ -247,10 +236,9 @@ mod tests {
             ..Rule::default()
         };
         let config = Config { rules: vec![rule], ..Config::default() };
-        let policy = Policy::new(&config, &["v".to_owned()]);
         let mut engine = engine();
         let mut told = |seconds: std::ops::Range<i64>, on_day: i64| {
-            let steps = seconds.flat_map(|s| take_in(&mut engine, &policy, "a", s));
+            let steps = seconds.flat_map(|s| take_in(&mut engine, &config, "a", s));
             let steps: Vec<_> = steps.map(|transition| Taken { transition, why: None }).collect();
             let now = Timestamp::from_ms(on_day * 86_400_000).expect("in range");
             state.save(&Saved::default(), &mut engine, &steps, now).expect("written");

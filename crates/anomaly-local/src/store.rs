@@ -5,13 +5,14 @@
 //! and for nothing else, so its future is ready at once.
 
 mod before;
+mod draft;
 mod error;
 mod journal;
 pub(crate) mod outbox;
 mod reader;
 mod rejects;
 pub(crate) mod run;
-mod states;
+pub(crate) mod states;
 mod windows;
 
 use std::fs::{self, File};
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use anomaly_pipeline::fault::Fault;
 use redb::{ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
+pub(crate) use draft::Draft;
 pub use error::StoreError;
 pub(crate) use error::Trouble;
 pub(crate) use outbox::Taken;

@@ -12,6 +12,7 @@ mod rules;
 mod state;
 mod stream;
 mod streaming;
+mod threads;
 
 use std::fs;
 

@@ -1,32 +1,38 @@
 //! One run: the loop over inputs and rows.
 
 mod checkpoint;
+mod lots;
 mod told;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use anomaly_core::alert::Transition;
-use anomaly_core::classify::Policy;
 use anomaly_core::config::{self, Config, Input, ModelKind};
 use anomaly_core::fields::pointer;
 use anomaly_core::reading::SeriesId;
-use anomaly_core::rule::Finding;
 use anomaly_core::wire::RejectV1;
 use anomaly_detect::Model;
 
+use super::feed::Feed;
 use super::memory;
 use super::waiting::{Line, Verdict, Waiting};
 use super::{DetectError, Options, Summary, Watcher, Which};
 use crate::clock;
-use crate::engine::{self, Engine, Judged, Ready, Refusal, SERIES_FULL_MAX, Scoring};
+use crate::engine::{
+    self, Engine, Judged, Means, Outcome, Ready, SERIES_FULL_MAX, Scoring, Sum, Taken, Terms,
+};
 use crate::input::{InputError, Row, Rows, Source, Stop};
 use crate::output::{self, Begin, Output};
 use crate::state::{Saved, StateDir};
-use crate::store::Taken;
+use crate::store;
 
 use checkpoint::{Keeper, to_json};
+use lots::{Open, Way};
 
 /// The most rows of an input that may wait for a verdict, with those behind them. A series for which more would
 /// wait is taken to have fallen silent.
@@ -59,8 +65,7 @@ pub(super) struct Held {
 /// What it takes to judge the rows of one input.
 struct Reader {
     name: String,
-    policy: Policy,
-    features: Vec<String>,
+    terms: Arc<Terms>,
     scores: Option<Output>,
     live: bool,
     readings: u64,
@@ -76,11 +81,9 @@ pub(super) struct Run<'r> {
     explain: Option<Which>,
     rejects: Option<Output>,
     state: Option<StateDir>,
-    /// What series may take in memory, where a state is kept.
-    memory_bytes: usize,
     saved: Saved,
     /// The steps that alerts took since it was saved, where a state is kept.
-    steps: Vec<Taken>,
+    steps: Vec<store::Taken>,
     /// When it was looked for what people ask; and what was answered since the state was saved.
     asked_at: Option<Instant>,
     answered: Vec<PathBuf>,
@@ -92,6 +95,9 @@ pub(super) struct Run<'r> {
     summary: Summary,
     /// Whether it was said that some series have a small forest.
     small_told: bool,
+    /// Whether the run ends as if it had been killed, with what was saved last: nobody listens any more, and alerts of
+    /// which nobody was told are found again.
+    abandoned: bool,
     stop: &'r Stop,
     watcher: &'r mut dyn Watcher,
 }
@@ -112,7 +118,9 @@ impl<'r> Run<'r> {
         if let (Some(rule), Scoring::Forest(_) | Scoring::Streaming(_) | Scoring::None) = (asks, &scoring) {
             return Err(DetectError::Uncalibrated { rule: rule.name.clone() });
         }
-        let mut engine = Engine::new(scoring);
+        let memory_bytes = options.memory_bytes.unwrap_or_else(memory::for_series);
+        let threads = options.threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+        let mut engine = Engine::new(scoring, &options.config, Means { threads, memory_bytes });
         let state = options.state.as_deref().map(StateDir::open).transpose()?;
         let mut saved = state.as_ref().map(|state| state.load(&mut engine)).transpose()?.unwrap_or_default();
         if let (Some(state), true) = (&state, std::mem::take(&mut saved.live)) {
@@ -126,6 +134,7 @@ impl<'r> Run<'r> {
         let (alerts, rejects) = (open(&options.alerts)?, open(&options.rejects)?);
         let findings = open(&options.findings)?;
         let waiting = saved.waiting.clone();
+        engine.start();
         Ok(Run {
             config: options.config,
             engine,
@@ -134,7 +143,6 @@ impl<'r> Run<'r> {
             explain: options.explain,
             rejects,
             state,
-            memory_bytes: options.memory_bytes.unwrap_or_else(memory::for_series),
             saved,
             steps: Vec::new(),
             asked_at: None,
@@ -145,6 +153,7 @@ impl<'r> Run<'r> {
             rows_since_save: 0,
             summary: Summary::default(),
             small_told: false,
+            abandoned: false,
             stop,
             watcher,
         })
@@ -158,7 +167,7 @@ impl<'r> Run<'r> {
     /// Works through one input. Gives back its last row if that has no line's end and a state is kept.
     pub(super) fn input(&mut self, source: &Source, scores: Option<&Path>) -> Result<Option<Held>, Left> {
         let given = self.given();
-        let (mut rows, resumed) = self.rows(source, &given)?;
+        let (rows, resumed) = self.rows(source, &given)?;
         let mut reader = self.reader(source, &rows)?;
         self.watcher.opened(source, &rows);
         for note in rows.notes() {
@@ -171,57 +180,34 @@ impl<'r> Run<'r> {
         if !resumed {
             self.begin_anew(&mut reader)?;
         }
-        let mut keeper =
-            Keeper { path: absolute(source), given, completed: rows.input().clone(), mark: None };
+        let keeper = Keeper {
+            path: absolute(source),
+            given,
+            completed: rows.input().clone(),
+            marks: rows.marks(),
+            mark: None,
+        };
         if reader.live {
             // Whatever happens now, the next run knows that what the pipe said stands in the files.
             self.note_down(&mut reader, &keeper)?;
             self.save()?;
         }
-        let mut held = None;
-        let ended = loop {
-            if self.stop.is_requested() {
-                self.summary.stopped = true;
-                break Ok(());
-            }
-            let row = match rows.next() {
-                None => break Ok(()),
-                Some(Err(error)) => break Err(error),
-                Some(Ok(row)) => row,
-            };
-            if !row.terminated && self.stop.is_requested() {
-                // Not the end of the row, but of our patience.
-                self.summary.stopped = true;
-                break Ok(());
-            }
-            if !row.terminated && self.state.is_some() && !reader.live {
-                held = Some(row);
-                break Ok(());
-            }
-            let number = row.number;
-            let mut transitions = match self.row(&mut reader, row) {
-                Err(Left::Input(error)) => break Err(error),
-                other => other?,
-            };
-            transitions.extend(self.acknowledge(&reader, number)?);
-            self.watcher.read(&rows);
-            if self.state.is_some() {
-                keeper.mark = rows.mark();
-                self.save_if_due(&mut reader, &keeper, !transitions.is_empty())?;
-                self.make_room(&mut reader, &keeper)?;
-            }
-            self.tell(&transitions)?;
-        };
+        let feed = Feed::new(rows, self.engine.threads() > 1);
+        let Way { mut reader, keeper, held, ended, rows, .. } =
+            self.all_lots(Way::new(reader, keeper, feed))?;
+        if self.abandoned {
+            return Ok(None);
+        }
         let goes_on = self.summary.stopped && self.state.is_some() && !reader.live;
         let last = if goes_on { Vec::new() } else { self.release(&mut reader, None)? };
         self.note_down(&mut reader, &keeper)?;
         self.save_if_due(&mut reader, &keeper, !last.is_empty())?;
         self.tell(&last)?;
-        ended?;
+        ended.unwrap_or(Ok(()))?;
         if let (Some(first), 0, None) = (&reader.first_reject, reader.readings, &held)
             && !resumed
         {
-            let problem = format!("none of its {} rows can be judged; {first}", rows.rows());
+            let problem = format!("none of its {rows} rows can be judged; {first}");
             return Err(InputError::new(&source.name, problem).into());
         }
         Ok(held.map(|row| Held { reader, row }))
@@ -230,7 +216,7 @@ impl<'r> Run<'r> {
     /// `[input]`, with the model's features where it names none.
     fn given(&self) -> Input {
         let mut input = self.config.input.clone();
-        if let (Scoring::Frozen(model), true) = (&self.engine.scoring, input.features.is_empty()) {
+        if let (Scoring::Frozen(model), true) = (&*self.engine.scoring, input.features.is_empty()) {
             let nested = |name: &String| if name.contains('/') { format!("/{name}") } else { pointer(name) };
             input.features = model.features().iter().map(nested).collect();
         }
@@ -259,7 +245,7 @@ impl<'r> Run<'r> {
         let features = rows.feature_names().to_vec();
         let fail = |problem: String| Err(InputError::new(&source.name, problem));
         let there = features.join(", ");
-        if let Scoring::Frozen(model) = &self.engine.scoring
+        if let Scoring::Frozen(model) = &*self.engine.scoring
             && !takes(model, &features)
         {
             let wanted = model.features().join(", ");
@@ -271,10 +257,10 @@ impl<'r> Run<'r> {
         if !unknown.is_empty() {
             return fail(format!("a rule judges {}, and the features are {there}", unknown.join(", ")));
         }
+        let keeps_findings = self.findings.is_some() || self.explain.is_some();
         Ok(Reader {
             name: source.name.clone(),
-            policy,
-            features,
+            terms: Arc::new(Terms { policy, features, keeps_findings }),
             scores: None,
             live: rows.is_live(),
             readings: 0,
@@ -282,43 +268,32 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// Takes one row in, and writes what came of it to the files. Gives back the steps that alerts took.
-    fn row(&mut self, reader: &mut Reader, row: Row) -> Result<Vec<Transition>, Left> {
+    /// Writes what came of a row to the files. Gives back the steps that alerts took.
+    fn row(
+        &mut self,
+        reader: &mut Reader,
+        row: Open,
+        outcome: Outcome,
+    ) -> Result<Vec<Transition>, DetectError> {
         self.rows_since_save += 1;
-        let Row { number, timestamp, value, outcome, bytes, .. } = row;
-        let waits = reader.policy.event_time().is_some();
-        let series = outcome.as_ref().ok().filter(|_| waits).map(|reading| reading.series.clone());
+        let Open { number, timestamp, value, series, bytes, read, .. } = row;
         self.waiting(&reader.name).push(Line::new(number, timestamp, value, series));
-        let mut transitions = match &outcome {
-            Ok(reading) => self.engine.fall_silent(&self.config, reading.position.arrived)?,
-            Err(_) => Vec::new(),
-        };
+        let Outcome { silent: mut transitions, taken } = outcome;
         self.silent(reader, number, &transitions)?;
-        let (ready, rejected) = match outcome {
-            Ok(reading) => {
-                let position = reading.position.clone();
+        let (ready, rejected) = match read {
+            Err(rejected) => (Vec::new(), Some(*rejected)),
+            Ok(position) => {
                 let reject = |reject| RejectV1::new(reject, &position, &bytes);
-                match self.engine.take_in(&reader.policy, &reader.features, reading) {
-                    Ok(engine::Taken { dropped, heard, ready }) => {
+                match taken {
+                    Ok(Taken { dropped, heard, ready }) => {
                         self.silent(reader, number, &heard)?;
                         transitions.extend(heard);
                         (ready, dropped.map(reject))
                     }
-                    Err(Refusal::Reading(refused)) => (Vec::new(), Some(reject(refused))),
-                    Err(Refusal::State(error)) => return Err(error.into()),
-                    Err(Refusal::Features { series, known }) => {
-                        let (known, there) = (known.join(", "), reader.features.join(", "));
-                        let problem =
-                            format!("series {series} has the features {known}, and this input gives {there}");
-                        return Err(InputError::new(&reader.name, problem)
-                            .hint("name the columns with --value, or keep the series apart with --series")
-                            .into());
-                    }
+                    Err(refused) => (Vec::new(), Some(reject(refused))),
                 }
             }
-            Err(rejected) => (Vec::new(), Some(*rejected)),
         };
-        self.tell_of_small_forests(&reader.name);
         if let Some(rejected) = rejected {
             self.waiting(&reader.name).settle(number, Verdict::default());
             self.reject(reader, number, &rejected)?;
@@ -369,7 +344,7 @@ impl<'r> Run<'r> {
         reader: &mut Reader,
         only: Option<&SeriesId>,
     ) -> Result<Vec<Transition>, DetectError> {
-        let ready = self.engine.flush(only, &self.config)?;
+        let ready = self.engine.flush(only, reader.terms.keeps_findings)?;
         // There is something to save, even right behind a save.
         self.rows_since_save += u64::from(!ready.is_empty());
         let transitions = self.judged(reader, ready)?;
@@ -406,22 +381,19 @@ impl<'r> Run<'r> {
             let (timestamp, value) = (output::cell(&line.timestamp), output::cell(&line.value));
             scores.line(&format!("{timestamp},{value},{anomaly_score},{},{score}", u8::from(told)))?;
         }
-        match &mut reader.scores {
-            Some(scores) if reader.live => scores.flush(),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Judges the rows that may not be whole yet, which no state knows of, and counts.
     pub(super) fn finish(mut self, held: Vec<Held>) -> Result<Summary, DetectError> {
-        if self.rows_since_save > 0 {
+        if self.rows_since_save > 0 && !self.abandoned {
             self.save()?;
         }
         for Held { mut reader, row } in held {
             if self.stop.is_requested() {
                 break;
             }
-            match self.row(&mut reader, row) {
+            match self.lone_row(&mut reader, row) {
                 Ok(mut transitions) => {
                     transitions.extend(self.release(&mut reader, None)?);
                     self.tell(&transitions)?;
@@ -432,31 +404,22 @@ impl<'r> Run<'r> {
             reader.scores.as_mut().map_or(Ok(()), Output::flush)?;
         }
         self.findings.as_mut().map_or(Ok(()), Output::flush)?;
-        self.summary.series = self.engine.series.len();
-        self.summary.firing = self.engine.series.firing();
-        self.summary.unordered = self.engine.unordered;
-        self.summary.untimely = self.engine.untimely;
+        let Sum { firing, counts } = self.engine.sum();
+        self.summary.series = self.engine.series();
+        self.summary.firing = firing;
+        self.summary.unordered = counts.unordered;
+        self.summary.untimely = counts.untimely;
         Ok(self.summary)
     }
 }
 
 impl Verdict {
     fn of(judged: &Judged) -> Self {
-        let judgement = &judged.judgement;
         Verdict {
-            anomaly_score: anomaly_score(judgement.findings.first().map(|found| &found.finding)),
-            told: judgement.transitions.iter().any(Transition::is_alarm),
+            anomaly_score: judged.anomaly_score,
+            told: judged.judgement.transitions.iter().any(Transition::is_alarm),
             score: judged.score,
         }
-    }
-}
-
-/// The score for people: 0.5 is the boundary; 0 while there is nothing to judge by.
-fn anomaly_score(finding: Option<&Finding>) -> f64 {
-    match finding {
-        Some(Finding::Normal(margin) | Finding::Anomalous(margin, _)) => margin.anomaly_score(),
-        Some(Finding::Ignored(_)) => 0.5_f64.next_down(),
-        Some(Finding::WarmingUp { .. } | Finding::Unjudged(_)) | None => 0.0,
     }
 }
 

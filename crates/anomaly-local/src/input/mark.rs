@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::Row;
 use super::records::Record;
 
 /// How much of a record is compared.
@@ -34,9 +36,14 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) fn of(record: &Record) -> Self {
-        let bytes = &record.bytes[..record.bytes.len().min(SPAN_BYTES_MAX)];
+        Span::at(record.start, &record.bytes)
+    }
+
+    /// Of the record that begins at `start`.
+    pub(crate) fn at(start: u64, bytes: &[u8]) -> Self {
+        let bytes = &bytes[..bytes.len().min(SPAN_BYTES_MAX)];
         // At most 4096, by the line above.
-        Span { start: record.start, bytes: bytes.len() as u32, sha256: Sha256::digest(bytes).into() }
+        Span { start, bytes: bytes.len() as u32, sha256: Sha256::digest(bytes).into() }
     }
 
     fn is_in(&self, file: &mut File) -> io::Result<bool> {
@@ -45,6 +52,25 @@ impl Span {
         file.take(u64::from(self.bytes)).read_to_end(&mut bytes)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         Ok(bytes.len() == self.bytes as usize && digest == self.sha256)
+    }
+}
+
+/// Makes marks of the rows of a file.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    pub(super) first: Span,
+}
+
+impl Marks {
+    /// The place behind `row`, to [`Rows::resume`](super::Rows::resume) from.
+    pub fn behind(&self, row: &Row) -> Mark {
+        self.after(row.number, &row.place, &row.bytes)
+    }
+
+    /// The same of the row of that number, which stands at that place.
+    pub(crate) fn after(&self, number: u64, place: &Range<u64>, bytes: &[u8]) -> Mark {
+        let last = Span::at(place.start, bytes);
+        Mark { offset: place.end, rows: number, first: self.first.clone(), last }
     }
 }
 

@@ -76,13 +76,20 @@ pub(crate) struct Records {
     ended: bool,
     bytes_max: usize,
     syntax: Syntax,
+    /// Called before the source is asked for more.
+    before_filling: Option<Box<dyn FnMut() + Send>>,
 }
 
 impl Records {
     /// The records of `from`, which stands at `offset` in its source; lines until told otherwise.
     pub(crate) fn new(from: Box<dyn Read + Send>, offset: u64, bytes_max: usize) -> Self {
         let (buffer, syntax) = (Vec::new(), Syntax::Lines);
-        Records { from, buffer, start: 0, offset, ended: false, bytes_max, syntax }
+        Records { from, buffer, start: 0, offset, ended: false, bytes_max, syntax, before_filling: None }
+    }
+
+    /// Has `call` called whenever the source is about to be asked for more.
+    pub(crate) fn before_filling(&mut self, call: Box<dyn FnMut() + Send>) {
+        self.before_filling = Some(call);
     }
 
     /// From here on, rows of cells between `delimiter`s.
@@ -131,6 +138,9 @@ impl Records {
     }
 
     fn fill(&mut self) -> io::Result<()> {
+        if let Some(call) = &mut self.before_filling {
+            call();
+        }
         self.buffer.drain(..self.start);
         self.start = 0;
         let filled = self.buffer.len();

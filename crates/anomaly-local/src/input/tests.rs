@@ -162,10 +162,9 @@ fn a_grown_file_is_carried_on_and_another_one_is_not() {
     let (dir, source) = file("ts,v\r\n1,1\r\n2,2\r\n");
     let path = dir.path().join("web.csv");
     let mut rows = Rows::open(&source, &Input::default(), &Stop::default()).expect("readable");
-    rows.next();
-    let (early, input) = (rows.mark().expect("a file"), rows.input().clone());
-    rows.next();
-    let mark = rows.mark().expect("a file");
+    let (marks, input) = (rows.marks().expect("a file"), rows.input().clone());
+    let mut mark = || marks.behind(&rows.next().expect("a row").expect("readable"));
+    let (early, mark) = (mark(), mark());
     let rest = |mark| {
         let rows = Rows::resume(&source, &input, mark).expect("readable");
         rows.map(|rows| rows.map(|row| row.map_or_else(|e| e.to_string(), |r| show(&r))).collect::<Vec<_>>())

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{StoreError, Trouble};
 use super::run::{About, Run, Series};
+use super::states::Encoded;
 use super::{make, states, windows};
 use crate::detect::waiting::Waiting;
 use crate::state::{Saved, SavedInput};
@@ -70,16 +71,16 @@ fn fill(transaction: &WriteTransaction, version: u8, mut parts: Parts) -> Result
     for _ in 0..head.series {
         // One at a time: together they may fill the memory.
         let SeriesPart { name, features, detector, state, last_at } = parts.part()?;
-        let state = states::decode(&name, &state)?;
+        let state = Encoded::of(&states::decode(&name, &state)?);
         let features = &features;
-        run.series(&name, &Series { last_at, features, detector, state: &state, window: None })?;
+        run.series(&name, &Series { last_at, features, detector, state, window: None })?;
         names.push(name);
     }
     let waiting: BTreeMap<String, Waiting> =
         if version >= WAITING_VERSION { parts.part()? } else { BTreeMap::new() };
     for name in names.iter().filter(|_| version >= WINDOWS_VERSION) {
         let bytes: Vec<u8> = parts.part()?;
-        run.window(name, &windows::decode(name, &bytes)?)?;
+        run.window(name, &windows::decode(name, &bytes)?.encode())?;
     }
     parts.end()?;
     let Head { scoring, inputs, outputs, live, .. } = head;
@@ -178,7 +179,7 @@ mod tests {
             };
             store.reading(|transaction| run::each_state(transaction, take)).expect("read");
             let row = store.reading(|transaction| run::series(transaction, &names[0])).expect("read");
-            let window = row.expect("there").window;
+            let window = row.expect("there").read(&names[0]).expect("whole").window;
             assert_eq!(window != Default::default(), version == WINDOWS_VERSION, "{version}");
             assert_eq!(names.len(), 1);
         }

@@ -11,9 +11,10 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::draft::Readable;
 use super::error::Trouble;
 use super::outbox::{self, Taken};
-use super::states::{self, STATES};
+use super::states::{self, Encoded, STATES};
 use super::windows::{self, WINDOWS};
 use crate::state::Saved;
 
@@ -49,9 +50,9 @@ pub(crate) struct Series<'a> {
     pub(crate) last_at: Timestamp,
     pub(crate) features: &'a [String],
     pub(crate) detector: Option<Vec<u8>>,
-    pub(crate) state: &'a SeriesState,
-    /// The last readings, where the model is given several.
-    pub(crate) window: Option<&'a Window>,
+    pub(crate) state: Encoded,
+    /// The bytes of the last readings, where the model is given several.
+    pub(crate) window: Option<Vec<u8>>,
 }
 
 /// A series as it was written.
@@ -100,8 +101,8 @@ impl<'t> Run<'t> {
         for piece in pieces..before {
             self.learned.remove((name.as_str(), piece))?;
         }
-        self.states.replace(name, series.state)?;
-        series.window.map_or(Ok(()), |window| self.window(name, window))
+        self.states.replace(name, &series.state)?;
+        series.window.as_ref().map_or(Ok(()), |window| self.window(name, window))
     }
 
     /// Writes what a detector learned. Gives back in how many pieces.
@@ -115,7 +116,7 @@ impl<'t> Run<'t> {
     }
 
     /// Writes the last readings of a series over what is there of them.
-    pub(crate) fn window(&mut self, name: &SeriesId, window: &Window) -> Result<(), Trouble> {
+    pub(crate) fn window(&mut self, name: &SeriesId, window: &[u8]) -> Result<(), Trouble> {
         windows::replace(&mut self.windows, name, window)
     }
 }
@@ -184,11 +185,11 @@ fn all_of<T: DeserializeOwned>(
 
 /// Hands name, features and state of all series to `take`, one at a time: together they may fill the memory.
 pub(crate) fn each_state(
-    transaction: &ReadTransaction,
+    transaction: &impl Readable,
     mut take: impl FnMut(SeriesId, Vec<String>, SeriesState) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
-    let states = transaction.open_table(STATES)?;
-    for row in transaction.open_table(SERIES)?.iter()? {
+    let states = transaction.table(STATES)?;
+    for row in transaction.table(SERIES)?.iter()? {
         let (name, row) = row?;
         let name = states::name(name.value())?;
         let features = row.value().1.into_iter().map(str::to_owned).collect();
@@ -203,29 +204,58 @@ fn state_of(
     name: &SeriesId,
 ) -> Result<SeriesState, Trouble> {
     let state = states.get(name.as_str())?;
-    let state = state.ok_or_else(|| Trouble::Row(format!("series {name}: no state")))?;
+    let state = state.ok_or_else(|| no_state(name))?;
     states::decode(name, state.value().2)
 }
 
-/// All there is of the series `name`; `None` if there is none.
-pub(crate) fn series(transaction: &ReadTransaction, name: &SeriesId) -> Result<Option<SeriesRow>, Trouble> {
-    let Some(row) = transaction.open_table(SERIES)?.get(name.as_str())? else { return Ok(None) };
+/// All there is of the series `name`, as it was written; `None` if there is none.
+pub(crate) fn series(transaction: &impl Readable, name: &SeriesId) -> Result<Option<Written>, Trouble> {
+    let series = transaction.table(SERIES)?;
+    let Some(row) = series.get(name.as_str())? else { return Ok(None) };
     let (last_at, features, pieces) = row.value();
-    let learned = transaction.open_table(LEARNED)?;
+    let learned = transaction.table(LEARNED)?;
     let mut detector = Vec::new();
     for piece in 0..pieces {
         let row = learned.get((name.as_str(), piece))?;
         let row = row.ok_or_else(|| Trouble::Row(format!("series {name}: a piece is missing")))?;
         detector.extend(row.value());
     }
-    let window = transaction.open_table(WINDOWS)?.get(name.as_str())?;
-    let window = window.map(|row| windows::decode(name, row.value().1)).transpose()?;
-    let no_time = || Trouble::Row(format!("series {name}: no time"));
-    Ok(Some(SeriesRow {
-        last_at: Timestamp::from_ms(last_at).ok_or_else(no_time)?,
+    let state = transaction.table(STATES)?.get(name.as_str())?.map(|row| row.value().2.to_vec());
+    let window = transaction.table(WINDOWS)?.get(name.as_str())?.map(|row| row.value().1.to_vec());
+    Ok(Some(Written {
+        last_at,
         features: features.into_iter().map(str::to_owned).collect(),
         detector: (pieces > 0).then_some(detector),
-        state: state_of(&transaction.open_table(STATES)?, name)?,
-        window: window.unwrap_or_default(),
+        state: state.ok_or_else(|| no_state(name))?,
+        window,
     }))
+}
+
+/// A series, in the bytes it was written in.
+pub(crate) struct Written {
+    last_at: i64,
+    features: Vec<String>,
+    detector: Option<Vec<u8>>,
+    state: Vec<u8>,
+    window: Option<Vec<u8>>,
+}
+
+impl Written {
+    /// What it says of the series `name`.
+    pub(crate) fn read(self, name: &SeriesId) -> Result<SeriesRow, Trouble> {
+        let Written { last_at, features, detector, state, window } = self;
+        let window = window.map(|bytes| windows::decode(name, &bytes)).transpose()?;
+        let no_time = || Trouble::Row(format!("series {name}: no time"));
+        Ok(SeriesRow {
+            last_at: Timestamp::from_ms(last_at).ok_or_else(no_time)?,
+            features,
+            detector,
+            state: states::decode(name, &state)?,
+            window: window.unwrap_or_default(),
+        })
+    }
+}
+
+fn no_state(name: &SeriesId) -> Trouble {
+    Trouble::Row(format!("series {name}: no state"))
 }

@@ -55,7 +55,7 @@ impl States for Store {
                 if tables.revision(series)? != revision {
                     return Ok(End::Leave(Saved::Conflict));
                 }
-                tables.put(series, state, revision.map_or(1, |revision| revision + 1))?;
+                tables.put(series, &Encoded::of(state), revision.map_or(1, |revision| revision + 1))?;
                 outbox::add(transaction, transitions, now)?;
                 Ok(End::Commit(Saved::Written))
             },
@@ -71,6 +71,19 @@ impl States for Store {
                 due.map(|row| name(row?.0.value().1)).collect()
             },
         )
+    }
+}
+
+/// A state as it is written.
+pub(crate) struct Encoded {
+    /// When a sweep must come by, in milliseconds since 1970.
+    due: Option<i64>,
+    bytes: Vec<u8>,
+}
+
+impl Encoded {
+    pub(crate) fn of(state: &SeriesState) -> Self {
+        Encoded { due: state.due().map(Timestamp::as_ms), bytes: state.encode() }
     }
 }
 
@@ -90,14 +103,14 @@ impl<'t> Tables<'t> {
     }
 
     /// Writes a state over what is there, whatever it is.
-    pub(super) fn replace(&mut self, series: &SeriesId, state: &SeriesState) -> Result<(), Trouble> {
+    pub(super) fn replace(&mut self, series: &SeriesId, state: &Encoded) -> Result<(), Trouble> {
         let next = self.revision(series)?.map_or(1, |revision| revision + 1);
         self.put(series, state, next)
     }
 
-    fn put(&mut self, series: &SeriesId, state: &SeriesState, revision: u64) -> Result<(), Trouble> {
-        let due = state.due().map(Timestamp::as_ms);
-        let bytes = state.encode();
+    fn put(&mut self, series: &SeriesId, state: &Encoded, revision: u64) -> Result<(), Trouble> {
+        let Encoded { due, bytes } = state;
+        let due = *due;
         let before = self.states.insert(series.as_str(), (revision, due, bytes.as_slice()))?;
         let before = before.and_then(|row| row.value().1);
         if before == due {

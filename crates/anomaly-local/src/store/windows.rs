@@ -54,9 +54,9 @@ impl Windows for Store {
 pub(super) type ToWrite<'t> = Table<'t, &'static str, (u64, &'static [u8])>;
 
 /// Writes a window over what is there, whatever it is.
-pub(super) fn replace(table: &mut ToWrite<'_>, series: &SeriesId, window: &Window) -> Result<(), Trouble> {
+pub(super) fn replace(table: &mut ToWrite<'_>, series: &SeriesId, window: &[u8]) -> Result<(), Trouble> {
     let next = table.get(series.as_str())?.map_or(1, |row| row.value().0 + 1);
-    table.insert(series.as_str(), (next, window.encode().as_slice()))?;
+    table.insert(series.as_str(), (next, window))?;
     Ok(())
 }
 

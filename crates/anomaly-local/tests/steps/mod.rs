@@ -12,7 +12,7 @@ pub(crate) struct Steps(pub(crate) Vec<Transition>);
 
 impl Watcher for Steps {
     fn opened(&mut self, _: &Source, _: &Rows) {}
-    fn read(&mut self, _: &Rows) {}
+    fn read(&mut self, _: u64) {}
     fn stepped(&mut self, transition: &Transition) -> io::Result<()> {
         self.0.push(transition.clone());
         Ok(())

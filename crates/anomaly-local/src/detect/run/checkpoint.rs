@@ -9,7 +9,7 @@ use anomaly_core::config::Input;
 use super::{Reader, Run, absolute_path};
 use crate::clock;
 use crate::detect::DetectError;
-use crate::input::Mark;
+use crate::input::{Mark, Marks};
 use crate::state::SavedInput;
 use crate::state::asked::Ask;
 
@@ -30,6 +30,8 @@ pub(super) struct Keeper {
     pub(super) path: String,
     pub(super) given: Input,
     pub(super) completed: Input,
+    /// What makes marks of its rows; `None` of a pipe.
+    pub(super) marks: Option<Marks>,
     /// Behind the last row that was judged.
     pub(super) mark: Option<Mark>,
 }
@@ -42,23 +44,36 @@ impl Run<'_> {
         keeper: &Keeper,
         stepped: bool,
     ) -> Result<(), DetectError> {
-        let since = self.saved_at.elapsed();
-        let much = self.rows_since_save >= SAVE_AFTER_ROWS || reader.live && since >= SAVE_LIVE_AFTER;
-        let affordable = since >= self.save_took * SAVE_SHARE;
-        // What a pipe said does not come again: an alert is remembered before it is told, unless that would
-        // hold it up.
-        let at_once = reader.live && stepped && self.save_took < SAVE_AT_ONCE_MAX;
-        if at_once || much && affordable {
+        if self.is_save_due(reader, stepped) {
             self.note_down(reader, keeper)?;
             self.save()?;
         }
         Ok(())
     }
 
-    /// Takes up what people asked since this was done last, a second ago at least, with row `row`. Gives back the steps
-    /// that alerts took.
+    /// Whether enough was done since, that which is being done included, and saving is affordable; `stepped` says that an
+    /// alert has something to tell.
+    pub(super) fn is_save_due(&self, reader: &Reader, stepped: bool) -> bool {
+        // What a pipe said does not come again: an alert is remembered before it is told, unless that would
+        // hold it up.
+        let at_once = reader.live && stepped && self.save_took < SAVE_AT_ONCE_MAX;
+        if self.state.is_none() || at_once {
+            return at_once;
+        }
+        let (rows, since) = (self.rows_since_save + self.engine.rows_out() as u64, self.saved_at.elapsed());
+        let much = rows >= SAVE_AFTER_ROWS || reader.live && rows > 0 && since >= SAVE_LIVE_AFTER;
+        much && since >= self.save_took * SAVE_SHARE
+    }
+
+    /// Whether it is time to look for what people asked.
+    pub(super) fn is_asking_due(&self) -> bool {
+        self.state.is_some() && self.asked_at.is_none_or(|asked_at| asked_at.elapsed() >= ASKED_AFTER)
+    }
+
+    /// Takes up what people asked since this was done last, a second ago at least, before row `row` is judged. Gives back
+    /// the steps that alerts took.
     pub(super) fn acknowledge(&mut self, reader: &Reader, row: u64) -> Result<Vec<Transition>, DetectError> {
-        let is_due = self.asked_at.is_none_or(|asked_at| asked_at.elapsed() >= ASKED_AFTER);
+        let is_due = self.is_asking_due();
         let Some(state) = self.state.as_ref().filter(|_| is_due) else { return Ok(Vec::new()) };
         self.asked_at = Some(Instant::now());
         let mut steps = Vec::new();
@@ -70,24 +85,12 @@ impl Run<'_> {
             let unsaved = unsaved.clone().find(|step| step.alert.as_str() == alert).cloned();
             let last = unsaved.map_or_else(|| state.last_step(&alert), |last| Ok(Some(last)))?;
             if let Some(last) = last {
-                steps.extend(self.engine.acknowledge(&last, &said, at_ms)?);
+                steps.extend(self.engine.acknowledge(last, said, at_ms)?);
             }
             self.answered.push(file);
         }
         self.write_alerts(reader, row, None, &steps)?;
         Ok(steps)
-    }
-
-    /// Puts series by that were not used for long, if those at hand take too much memory. What changed must be saved
-    /// first, with all that goes with it.
-    pub(super) fn make_room(&mut self, reader: &mut Reader, keeper: &Keeper) -> Result<(), DetectError> {
-        self.engine.series.put_by(self.memory_bytes);
-        if self.engine.series.is_over(self.memory_bytes) {
-            self.note_down(reader, keeper)?;
-            self.save()?;
-            self.engine.series.put_by(self.memory_bytes);
-        }
-        Ok(())
     }
 
     /// Notes how far the input at hand was judged and written, for the next save.

@@ -43,7 +43,7 @@ impl Run<'_> {
                 continue;
             }
             let found = Found::of_silence(fired);
-            let of_rule = reader.policy.names(series).filter(|(rule, _)| rule.name == fired.rule);
+            let of_rule = reader.terms.policy.names(series).filter(|(rule, _)| rule.name == fired.rule);
             let explained =
                 of_rule.map(|(rule, on)| Explained { row, series, at, rule, on, score: None, found: &found });
             self.explain_all(reader.live, &explained.collect::<Vec<_>>())?;
@@ -53,11 +53,11 @@ impl Run<'_> {
 
     /// Writes down and tells what was found, where somebody wants to know.
     pub(super) fn explain(&mut self, reader: &Reader, row: u64, judged: &Judged) -> Result<(), DetectError> {
-        let Judged { series, at, score, judgement } = judged;
+        let Judged { series, at, score, judgement, .. } = judged;
         if !self.wants(series, *at) {
             return Ok(());
         }
-        let found = reader.policy.names(series).zip(&judgement.findings);
+        let found = reader.terms.policy.names(series).zip(&judgement.findings);
         let explained = found.map(|((rule, on), found)| Explained {
             row,
             series,
@@ -179,7 +179,7 @@ impl Reader {
     fn why(&self, row: u64, judged: Option<&Judged>, step: &Transition) -> Option<Why> {
         let Transition { series, at, .. } = step;
         let (index, (rule, on)) =
-            self.policy.names(series).enumerate().find(|(_, (rule, _))| rule.name == step.rule)?;
+            self.terms.policy.names(series).enumerate().find(|(_, (rule, _))| rule.name == step.rule)?;
         let of_silence = (step.is_of_silence() && step.step == Step::Fired).then(|| Found::of_silence(step));
         let of_reading = judged.and_then(|judged| judged.judgement.findings.get(index));
         let found = of_silence.as_ref().or(of_reading)?;

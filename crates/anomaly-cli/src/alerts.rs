@@ -53,7 +53,7 @@ enum Action {
         /// good. Reads the table of states from end to end
         #[arg(long, requires = "stack")]
         every: bool,
-        /// Print JSON lines
+        /// Print JSON lines; times are milliseconds since 1970, as in messages to programs
         #[arg(long)]
         json: bool,
     },
@@ -63,7 +63,7 @@ enum Action {
         id: String,
         #[command(flatten)]
         place: Place,
-        /// Print JSON
+        /// Print JSON; times are milliseconds since 1970, as in messages to programs
         #[arg(long)]
         json: bool,
     },

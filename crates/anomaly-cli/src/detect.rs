@@ -53,7 +53,7 @@ pub(crate) struct DetectArgs {
     /// that learns as it goes [default: found from the data].
     #[arg(long, value_name = "PERIOD", conflicts_with = "model", value_parser = span)]
     period: Option<Span>,
-    /// Print alerts as JSON lines.
+    /// Print alerts as JSON lines, in the form that programs are sent; times are milliseconds since 1970.
     #[arg(long)]
     json: bool,
     /// Write alerts to this file too, as JSON lines.
@@ -62,7 +62,8 @@ pub(crate) struct DetectArgs {
     /// Write what each rule found of each reading to this file, as JSON lines, and why.
     #[arg(long, value_name = "JSONL")]
     findings: Option<PathBuf>,
-    /// Print why a reading was judged as it was, and no alerts.
+    /// Print why a reading was judged as it was, and no alerts. The exit code is that of the run all the same: 1 if
+    /// there was an alert, whatever was found of this reading.
     #[arg(long, value_name = "SERIES@TIME", conflicts_with = "json", value_parser = which)]
     explain: Option<Which>,
     /// Write `timestamp,value,anomaly_score,alert,score` for each row; for several files, to a folder.

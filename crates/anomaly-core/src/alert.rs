@@ -132,6 +132,10 @@ pub struct Transition {
     /// Why nobody is told of this step; absent where people are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// Of [`Step::Repeated`]: whether it is because people were not told of the step before, as a quiet time or a
+    /// calendar held it; else it is a reminder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_held: bool,
     /// Of [`Step::Flapping`]: how often it fired, and within what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flapping: Option<Flapping>,

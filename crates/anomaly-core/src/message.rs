@@ -144,9 +144,19 @@ pub fn text(transition: &Transition) -> String {
     lines.extend(match transition.step {
         Step::Acknowledged => acknowledged(transition),
         _ if transition.is_of_silence() => vec![silence(transition)],
-        Step::Fired | Step::Escalated | Step::Repeated | Step::Flapping => {
+        Step::Fired | Step::Escalated | Step::Flapping => {
             vec![format!("  {on} {margin}"), format!("  since {}", transition.since)]
         }
+        Step::Repeated => vec![
+            format!("  {on} {margin}"),
+            format!(
+                "  since {}, for {}, {}",
+                transition.since,
+                human_duration(transition.lasted_ms()),
+                count(u64::from(transition.anomalous), "anomalous reading")
+            ),
+            format!("  peak {on} {} at {peak_at}", peak.against()),
+        ],
         Step::Resolved => vec![
             format!(
                 "  lasted {}, {}",
@@ -159,6 +169,9 @@ pub fn text(transition: &Transition) -> String {
     lines.extend(transition.flapping.map(|Flapping { times, within }| {
         format!("  fired {times} times within {within}; it is held open until it is calm for as long")
     }));
+    if transition.was_held {
+        lines.push("  held back until now, by a quiet time or a calendar".to_owned());
+    }
     lines.extend(seen(transition));
     if transition.is_new_normal {
         lines.push("  the new level is taken as normal from here on".to_owned());
@@ -281,6 +294,7 @@ mod tests {
     use crate::config::{Config, Method, On, Rule};
     use crate::position::{Position, Sequence};
     use crate::reading::{Reading, Scored, SeriesId};
+    use crate::rule::Margin;
     use crate::time::Timestamp;
     use expect_test::expect;
     use proptest::prelude::*;
@@ -410,9 +424,27 @@ mod tests {
               since 2026-11-18T11:06:48Z
             STILL CRITICAL webserver: slow at 2026-11-18T11:06:50Z
               latency_ms 21 against 10 (fixed)
-              since 2026-11-18T11:06:48Z
-              it was acknowledged by ann, for 2 h: the disk is full"#]]
+              since 2026-11-18T11:06:48Z, for 2 s, 3 anomalous readings
+              peak latency_ms 21 against 10 at 2026-11-18T11:06:48Z"#]]
         .assert_eq(&all.join("\n"));
+    }
+
+    #[test]
+    fn what_goes_on_is_told_with_its_peak_and_why() {
+        let mut both = transitions("webserver", "slow", &names(&["latency_ms"]), 21.0);
+        let minute = Timestamp::from_ms(both[0].at.as_ms() + 60_000).expect("in range");
+        both[0].margin = Margin::new(true, 12.0, 10.0, 1.2, crate::rule::Basis::Fixed);
+        let still = Transition { step: Step::Repeated, at: minute, was_held: true, ..both.swap_remove(0) };
+        expect![[r#"
+            STILL CRITICAL webserver: slow at 2026-11-18T11:07:50Z
+              latency_ms 12 against 10 (fixed)
+              since 2026-11-18T11:06:48Z, for 1 min 2 s, 3 anomalous readings
+              peak latency_ms 21 against 10 at 2026-11-18T11:06:48Z
+              held back until now, by a quiet time or a calendar
+              latency_ms  21  ▁▁▂▁▁▂▁▁███
+              alert ecc2638443323578 transition 1"#]]
+        .assert_eq(&text(&still));
+        assert!(!text(&Transition { was_held: false, ..still }).contains("held"));
     }
 
     #[test]

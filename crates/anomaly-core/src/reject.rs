@@ -205,7 +205,8 @@ impl fmt::Display for Reject {
             Reject::Fields { limit } => write!(f, "more fields than the limit of {limit}"),
             Reject::Readings { limit } => write!(f, "more readings than the limit of {limit}"),
             Reject::Columns { expected, found } => {
-                write!(f, "{found} columns where there should be {expected}")
+                let plural = if *found == 1 { "" } else { "s" };
+                write!(f, "{found} column{plural} where there should be {expected}")
             }
             Reject::Missing { field } => write!(f, "{field} is missing"),
             Reject::NotANumber { field, found } => write!(f, "{field} is not a number: {found}"),

@@ -193,6 +193,11 @@ impl Life {
         }
     }
 
+    /// Whether people do not know of the last step of the open alert.
+    pub(super) fn holds_something(&self) -> bool {
+        self.known != Known::All
+    }
+
     /// Whether people are to be told of `open` again on a reading that changes nothing: they have not heard its last
     /// step and nothing holds it any more, or it is time for a reminder.
     pub(super) fn is_to_repeat(
@@ -202,7 +207,7 @@ impl Life {
         at: Timestamp,
         calendar: Option<&str>,
     ) -> bool {
-        if self.known != Known::All {
+        if self.holds_something() {
             return self.holds(rule, open, at, calendar).is_none();
         }
         if self.has_lapsed(at) {

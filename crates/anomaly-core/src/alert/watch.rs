@@ -56,6 +56,8 @@ pub(crate) struct Stepped {
     pub(crate) flapping: Option<Flapping>,
     /// Whether a new level was taken as normal.
     pub(crate) is_new_normal: bool,
+    /// Whether it tells what was held back before.
+    pub(crate) was_held: bool,
     /// Who had seen it and said more than that, where that ends with the step.
     pub(crate) seen: Option<Box<Acknowledgement>>,
 }

@@ -230,7 +230,7 @@ fn transition(
     state: &SeriesState,
     rule: &Rule,
     scored: &Scored,
-    Stepped { step, alert, margin, held, flapping, is_new_normal, seen }: Stepped,
+    Stepped { step, alert, margin, held, flapping, is_new_normal, was_held, seen }: Stepped,
     model: &str,
 ) -> Transition {
     let reading = &scored.reading;
@@ -257,6 +257,7 @@ fn transition(
         fallback: false,
         filled: filled_in(names, reading, |_| true).into_iter().take(FEATURES_KEPT).collect(),
         held,
+        was_held,
         flapping,
         is_new_normal,
         by,

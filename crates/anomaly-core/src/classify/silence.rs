@@ -229,7 +229,7 @@ fn transition(
     policy: &Policy,
     series: &SeriesId,
     rule: &Rule,
-    Stepped { step, alert, margin, held, flapping, is_new_normal, seen }: Stepped,
+    Stepped { step, alert, margin, held, flapping, is_new_normal, was_held, seen }: Stepped,
     at: Timestamp,
     heard: &Heard,
 ) -> Transition {
@@ -257,6 +257,7 @@ fn transition(
         fallback: false,
         filled: Vec::new(),
         held,
+        was_held,
         flapping,
         is_new_normal,
         by,

@@ -86,9 +86,24 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
 }
 
+/// `message`, with the nearest of the words that could stand where it says that an unknown one does, as serde puts it:
+/// ``unknown variant `x`, expected one of `a`, `b` ``.
+pub(super) fn with_nearest(message: &str) -> String {
+    let Some((_, from)) = message.split_once("unknown variant `") else { return message.to_owned() };
+    let mut words = from.split('`').step_by(2);
+    let given = words.next().unwrap_or_default();
+    let nearest = words.map(|known| (strsim::damerau_levenshtein(given, known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= 1 + given.len() / 3 => {
+            format!("{message}; the nearest is `{known}`")
+        }
+        _ => message.to_owned(),
+    }
+}
+
 /// What the TOML parser says, on one line, with the line number in front.
 pub(super) fn describe(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().replace('\n', ": ");
+    let message = with_nearest(&error.message().replace('\n', ": "));
     match error.span() {
         Some(span) => format!("line {}: {message}", line_of(text, span.start)),
         None => message,
@@ -112,6 +127,17 @@ mod tests {
                 items.iter().for_each(|item| check(item, known, &format!("{path}{name}.")));
             }
         }
+    }
+
+    #[test]
+    fn the_nearest_word_is_named() {
+        let said = |text: &str| Config::from_toml(text).expect_err(text).problems.join("; ");
+        let method = "[[rule]]\nmethod = { kind = \"robst\" }\n";
+        assert!(said(method).ends_with("`no-data`; the nearest is `robust`"), "{}", said(method));
+        let side = "[[rule]]\ndirection = \"hgh\"\n";
+        assert!(said(side).ends_with("; the nearest is `high`"), "{}", said(side));
+        let far = "[[rule]]\ndirection = \"sideways\"\n";
+        assert!(!said(far).contains("nearest"), "{}", said(far));
     }
 
     #[test]

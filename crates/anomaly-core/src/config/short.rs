@@ -35,7 +35,8 @@ pub(super) fn read(text: &str) -> Result<rule::Rule, ConfigError> {
         return Err(problem(text, &without_line(first)));
     }
     let read: Result<Config, _> = toml::from_str(&toml);
-    let config = read.map_err(|error| problem(text, &error.message().replace('\n', ": ")))?;
+    let config =
+        read.map_err(|error| problem(text, &keys::with_nearest(&error.message().replace('\n', ": "))))?;
     config.rules.into_iter().next().ok_or_else(|| problem(text, "is no rule"))
 }
 
@@ -88,6 +89,7 @@ mod tests {
             "{}",
             said("sogma")
         );
+        assert!(said("robst").ends_with("; the nearest is `robust`"), "{}", said("robst"));
         assert!(said("static").contains("missing field `threshold`"), "{}", said("static"));
         assert!(said("sigma:for=5").contains("invalid type"), "{}", said("sigma:for=5"));
         assert!(said("sigma:a b=1").contains("is no key"));

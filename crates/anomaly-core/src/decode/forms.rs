@@ -299,7 +299,7 @@ fn csv_with_a_header() {
     check("id,ts,a,b\n", expect![[""]]);
     check(
         "id,ts,a,b\n\"x,1,1,2\nx,1,1,2\n",
-        expect![[r#"0 columns: 1 columns where there should be 4; "id,ts,a,b\n\"x,1,1,2\nx,1,1,2""#]],
+        expect![[r#"0 columns: 1 column where there should be 4; "id,ts,a,b\n\"x,1,1,2\nx,1,1,2""#]],
     );
     check_with(
         &input(),

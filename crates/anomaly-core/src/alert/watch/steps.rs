@@ -123,7 +123,16 @@ impl Watch {
         self.previous = Some(alert.id.clone());
         self.open = Some(Box::new(alert.clone()));
         let step = if flapping.is_some() { Step::Flapping } else { Step::Fired };
-        Box::new(Stepped { step, alert, margin, held, flapping, is_new_normal: false, seen: None })
+        Box::new(Stepped {
+            step,
+            alert,
+            margin,
+            held,
+            flapping,
+            is_new_normal: false,
+            was_held: false,
+            seen: None,
+        })
     }
 
     /// Fires at the deadline, which `asked` names, because nothing came since the time `heard`.
@@ -152,6 +161,7 @@ impl Watch {
             held,
             flapping: None,
             is_new_normal,
+            was_held: false,
             seen,
         }))
     }
@@ -187,10 +197,11 @@ impl Watch {
         alert.step_number += 1;
         let alert = Open::clone(alert);
         let life = self.life_mut();
+        let was_held = step == Step::Repeated && life.holds_something();
         let held = life.holds(rule, &alert, at, calendar);
         life.tell(rule, &alert, at, held.as_ref());
-        let seen = life.lapse(at);
-        Some(Box::new(Stepped { step, alert, margin, held, flapping: None, is_new_normal: false, seen }))
+        let (seen, flapping, is_new_normal) = (life.lapse(at), None, false);
+        Some(Box::new(Stepped { step, alert, margin, held, flapping, is_new_normal, was_held, seen }))
     }
 
     #[cold]
@@ -216,6 +227,7 @@ impl Watch {
             held,
             flapping: None,
             is_new_normal,
+            was_held: false,
             seen,
         }))
     }

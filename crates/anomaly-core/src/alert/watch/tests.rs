@@ -120,6 +120,21 @@ fn a_calendar_holds_what_begins() {
 }
 
 #[test]
+fn what_was_held_back_says_so_when_it_is_told() {
+    let (rule, series) = (rule((1, 1), 1.0, (1, 1)), SeriesId::new("s").expect("a name"));
+    let rule = Rule { repeat: Some(std::time::Duration::from_secs(1)), ..rule };
+    let mut watch = Watch::default();
+    let mut say = |i: i64, calendar| {
+        let at = Timestamp::from_ms(i * 1000).expect("in range");
+        observe(&mut watch, Asked { rule: &rule, series: &series, at, calendar }, Some(11.0)).1
+    };
+    let told = |stepped: Option<Box<Stepped>>| stepped.map(|s| (s.step, s.held.is_some(), s.was_held));
+    assert_eq!(told(say(0, Some("nights"))), Some((Step::Fired, true, false)));
+    assert_eq!(told(say(1, None)), Some((Step::Repeated, false, true)));
+    assert_eq!(told(say(2, None)), Some((Step::Repeated, false, false)), "a reminder");
+}
+
+#[test]
 fn who_has_seen_it_for_a_time_is_told_again_afterwards() {
     for (repeat, after) in [(None, "xxxxSxxxR"), (Some(2), "xxxxSxSxR")] {
         let rule = Rule { repeat: repeat.map(std::time::Duration::from_secs), ..rule((1, 1), 1.0, (1, 1)) };

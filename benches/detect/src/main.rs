@@ -4,10 +4,11 @@
 //! writes what the detector says of each row, for a judge: `timestamp,value,anomaly_score`. A detector sees a
 //! row, answers, and only then sees the next one. `bench-detect rules SCORES DATA RESULTS` does the same for the
 //! rules on a detector's scores, a folder each ([`rules`]). `bench-detect speed` prints readings a second and bytes of
-//! state, as JSON.
+//! state, as JSON; `bench-detect several` what is found in series of several features ([`several`]).
 
 mod rivals;
 mod rules;
+mod several;
 mod speed;
 
 use std::fs;
@@ -27,8 +28,11 @@ fn main() -> Result<()> {
             let told = rules::run(what, Path::new(data), Path::new(results))?;
             Ok(writeln!(std::io::stdout(), "{}", told.join("\n"))?)
         }
+        ["several"] => {
+            Ok(writeln!(std::io::stdout(), "{}", several::measure(&[2, 3, 4, 8, 20])?.trim_end())?)
+        }
         ["speed"] => Ok(writeln!(std::io::stdout(), "{}", speed::measure()?)?),
-        _ => bail!("usage: bench-detect run|rules DETECTOR DATA RESULTS | bench-detect speed"),
+        _ => bail!("usage: bench-detect run|rules DETECTOR DATA RESULTS | bench-detect several|speed"),
     }
 }
 

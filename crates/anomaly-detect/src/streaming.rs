@@ -2,7 +2,10 @@
 
 mod cadence;
 mod channel;
+mod codes;
 mod grid;
+mod pair;
+mod past;
 mod recent;
 mod season;
 mod tail;
@@ -16,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::detector::{self, Detector, InputError};
 use crate::sealed::{self, StateError};
 use cadence::Cadence;
-use channel::Channel;
+use channel::{Channel, ChannelV1};
 
 /// The most features of one reading.
 const FEATURES_MAX: usize = 1_000;
@@ -129,7 +132,7 @@ impl TryFrom<Span> for Period {
 /// - **Memory.** Tails forget after 3,000 to 6,000 readings. A reading is learned up to four times the way to
 ///   the bar: the fault that was reported does not hide the next one. What stays becomes usual, as the bar
 ///   rises with every block.
-/// - **State.** At most 4,096 bytes for one feature, 3.4 KB for each of several. Exact: saved and loaded, it
+/// - **State.** At most 4,096 bytes for up to four features, 1,280 for each of more. Exact: saved and loaded, it
 ///   goes on to the same bits. No randomness at all.
 ///
 /// ```
@@ -170,7 +173,7 @@ struct StateV1 {
     readings_learned: u64,
     quiet_until: u64,
     alarm: f64,
-    channels: Vec<Channel>,
+    channels: Vec<ChannelV1>,
 }
 
 impl From<StateV1> for State {
@@ -184,7 +187,7 @@ impl From<StateV1> for State {
             quiet_until: then.quiet_until,
             alarm: then.alarm,
             cadence: Cadence::default(),
-            channels: then.channels,
+            channels: then.channels.into_iter().map(Channel::from).collect(),
         }
     }
 }
@@ -231,11 +234,11 @@ impl Streaming {
     /// # Errors
     /// [`StateError`] if a newer build wrote the bytes, or if they are not what was written.
     pub fn load(bytes: &[u8]) -> Result<Streaming, StateError> {
-        let state: State = match sealed::version(bytes) {
+        let mut state: State = match sealed::version(bytes) {
             Some(1) => sealed::open::<StateV1>(bytes, 1)?.into(),
             _ => sealed::open(bytes, VERSION)?,
         };
-        let season_blocks = state.season_blocks();
+        let width = state.channels.len();
         let fits = state.kind == KIND
             && state.options.period.is_none_or(Period::is_sound)
             && state.channels.len() <= FEATURES_MAX
@@ -244,8 +247,9 @@ impl Streaming {
             && state.readings_learned <= READINGS_MAX
             && state.quiet_until <= state.readings_learned + QUIET
             && state.cadence.is_sound()
-            && state.channels.iter().all(|channel| channel.is_sound(season_blocks));
+            && state.channels.iter().all(|channel| channel.is_sound(width));
         if fits {
+            state.channels.iter_mut().for_each(Channel::restore);
             Ok(Streaming { state })
         } else {
             Err(StateError::Damaged { detail: "its parts do not fit together".to_owned() })
@@ -304,8 +308,8 @@ impl Detector for Streaming {
     fn pass(&mut self, at: Timestamp) {
         let missed = self.state.cadence.pass(at.as_ms());
         if missed > 0 {
-            let season_blocks = self.state.season_blocks();
-            self.state.channels.iter_mut().for_each(|channel| channel.miss(missed, season_blocks));
+            let width = self.state.channels.len();
+            self.state.channels.iter_mut().for_each(|channel| channel.miss(missed, width));
         }
         if let Some(Period(Length::Millis(_))) = self.state.options.period {
             self.state.follow_period();
@@ -333,10 +337,6 @@ impl Detector for Streaming {
 impl State {
     fn width(&self) -> Option<usize> {
         (!self.channels.is_empty()).then_some(self.channels.len())
-    }
-
-    fn season_blocks(&self) -> usize {
-        channel::season_blocks(self.channels.len())
     }
 
     fn check(&self, features: &[f64]) -> Result<(), InputError> {
@@ -383,12 +383,14 @@ impl State {
         }
         if self.channels.is_empty() {
             let period = self.period();
-            let channel = |&value: &f64| Channel::new(value, period);
+            let channel = |&value: &f64| match features.len() {
+                1 => Channel::single(value, period),
+                _ => Channel::of_several(value, period),
+            };
             self.channels = features.iter().map(channel).collect();
         }
-        let season_blocks = self.season_blocks();
         for (channel, &value) in self.channels.iter_mut().zip(features) {
-            channel.learn(value, BAR, season_blocks);
+            channel.learn(value, BAR, features.len());
         }
         self.readings_learned += 1;
     }

@@ -205,7 +205,7 @@ fn the_configuration_and_the_detector_agree_on_what_a_period_is() {
 fn a_detector_takes_no_more_than_the_configuration_reckons_with() {
     let config = "[model]\nkind = 'embedded'";
     let model = Config::from_toml(config).expect("a valid configuration").model;
-    for width in [1, 2, 8] {
+    for width in [1, 2, 4, 5, 8] {
         let (mut detector, mut most) = (Streaming::default(), 0);
         for i in 0..6_000_u32 {
             let noise = |feature: usize| f64::from((i * 7_919 + feature as u32 * 104_729) % 1_009) / 7.0;

@@ -130,7 +130,7 @@ fn is_usual_in_flight(in_flight: &usize) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
-    /// The streaming detector, 4 KB a feature of each series, which learns as it goes: its scores lie between 0 and 1,
+    /// The streaming detector, 4 KB of each series with up to four features, which learns as it goes: its scores lie between 0 and 1,
     /// and 0.5 is exceeded in about one of 10,000 readings.
     #[default]
     Embedded,
@@ -145,8 +145,10 @@ pub enum ModelKind {
 /// The name of the streaming detector, as chunks and messages have it.
 pub const STREAMING: &str = "streaming";
 
-/// The most bytes that the streaming detector remembers of a feature. `anomaly-pipeline` has a test.
+/// The most bytes that the streaming detector remembers of a series with up to four features, and of each feature of
+/// one with more. `anomaly-pipeline` has a test.
 const DETECTOR_BYTES: u64 = 4_096;
+const DETECTOR_FEATURE_BYTES: u64 = 1_280;
 
 /// Readings in a period of its season; a test in `anomaly-pipeline` holds it to the same.
 const PERIOD_READINGS: std::ops::RangeInclusive<u32> = 2..=1_000_000;
@@ -314,7 +316,11 @@ impl Model {
     /// The most bytes that the streaming detector remembers of a series with so many features; 0 where it has no
     /// part in it.
     pub fn detector_bytes_max(&self, features: usize) -> u64 {
-        if self.is_streaming() { DETECTOR_BYTES * features.max(1) as u64 } else { 0 }
+        match (self.is_streaming(), features) {
+            (false, _) => 0,
+            (true, ..=4) => DETECTOR_BYTES,
+            (true, _) => DETECTOR_FEATURE_BYTES * features as u64,
+        }
     }
 
     /// What travels in headers, with the limits of the service model of SageMaker Runtime (botocore 1.43).

@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Grid, REFINEMENT_LOG2, Step};
+use super::pair::Pair;
+use super::past::Past;
 use super::recent::{Look, Recent};
-use super::season::Season;
-use super::tail::Tail;
+use super::season::{Season, SeasonV1};
+use super::tail::{Known, Tail};
 
 /// The statistics of a reading: six, each with both signs.
 const STATISTICS: usize = 12;
@@ -27,33 +29,105 @@ const SEASON_DOWN: usize = 11;
 /// count in full; these all look at the same readings.
 pub(super) const SECOND_SHARE: f64 = 0.2;
 
-/// Blocks of a feature's past that are kept for its season: with 512 one feature fits into 4 KB; the features
-/// of a wide series have fewer each, and see shorter or coarser seasons.
-pub(super) fn season_blocks(width: usize) -> usize {
-    match width {
-        0..=1 => 512,
-        2..=8 => 256,
-        9..=64 => 128,
-        _ => 64,
-    }
-}
-
 /// What is known of one feature.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Channel {
     grid: Grid,
     recent: Recent,
     season: Season,
+    tails: Tails,
+}
+
+/// The tails of all statistics.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Tails {
+    /// Of the only feature of a series.
+    Single(Vec<Tail>),
+    /// Of one of several.
+    Paired(Vec<Pair>),
+}
+
+/// A channel as version 1 wrote it.
+#[derive(Deserialize)]
+pub(super) struct ChannelV1 {
+    grid: Grid,
+    recent: Vec<f32>,
+    season: SeasonV1,
     tails: Vec<Tail>,
 }
 
+impl From<ChannelV1> for Channel {
+    fn from(then: ChannelV1) -> Channel {
+        let (recent, tails) = (Recent::Long(then.recent), Tails::Single(then.tails));
+        Channel { grid: then.grid, recent, season: then.season.into(), tails }
+    }
+}
+
+impl Tails {
+    fn known(&self, i: usize) -> Known {
+        match self {
+            Tails::Single(tails) => tails[i].known(),
+            Tails::Paired(pairs) => pairs[i / 2].known(i % 2),
+        }
+    }
+
+    fn surprise(&self, i: usize, statistic: Option<f64>) -> f64 {
+        statistic.and_then(|statistic| self.known(i).surprise(statistic)).unwrap_or(0.0)
+    }
+
+    fn learn(&mut self, statistics: &[Option<f64>; STATISTICS], bar: f64) {
+        for (i, statistic) in statistics.iter().enumerate() {
+            match (&mut *self, statistic) {
+                (Tails::Single(tails), Some(statistic)) => tails[i].learn(*statistic, bar),
+                (Tails::Paired(pairs), Some(statistic)) if i % 2 == 0 => pairs[i / 2].learn(*statistic, bar),
+                _ => {}
+            }
+        }
+    }
+
+    /// That of one question begins anew.
+    fn forget(&mut self, question: &[usize]) {
+        for &i in question {
+            match self {
+                Tails::Single(tails) => tails[i] = Tail::new(),
+                Tails::Paired(pairs) => pairs[i / 2] = Pair::new(),
+            }
+        }
+    }
+
+    fn scale_by_power(&mut self, log2: i32) {
+        match self {
+            Tails::Single(tails) => tails.iter_mut().for_each(|tail| tail.scale(2f32.powi(log2))),
+            Tails::Paired(pairs) => pairs.iter_mut().for_each(|pair| pair.scale_by_power(log2)),
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        match self {
+            Tails::Single(tails) => tails.len() == STATISTICS && tails.iter().all(Tail::is_sound),
+            Tails::Paired(pairs) => pairs.len() == STATISTICS / 2 && pairs.iter().all(Pair::is_sound),
+        }
+    }
+}
+
 impl Channel {
-    pub(super) fn new(first: f64, period: Option<f64>) -> Channel {
+    /// The only one of a series, whose first value is `first`.
+    pub(super) fn single(first: f64, period: Option<f64>) -> Channel {
         Channel {
             grid: Grid::new(first),
-            recent: Recent::default(),
-            season: Season::new(period),
-            tails: vec![Tail::new(); STATISTICS],
+            recent: Recent::long(),
+            season: Season::new(Past::fine(), period),
+            tails: Tails::Single(vec![Tail::new(); STATISTICS]),
+        }
+    }
+
+    /// One of several, in a third of the room: as sure (a byte a block is fine enough), but for a coarser past.
+    pub(super) fn of_several(first: f64, period: Option<f64>) -> Channel {
+        Channel {
+            grid: Grid::new(first),
+            recent: Recent::short(),
+            season: Season::new(Past::coarse(), period),
+            tails: Tails::Paired(vec![Pair::new(); STATISTICS / 2]),
         }
     }
 
@@ -62,16 +136,14 @@ impl Channel {
         let look = self.recent.look(self.grid.place(value));
         let statistics = statistics(&self.season, &look);
         clearest(QUESTIONS.iter().map(|statistics_of_question| {
-            let surprise = |&i: &usize| {
-                statistics[i].and_then(|statistic| self.tails[i].surprise(statistic)).unwrap_or(0.0)
-            };
+            let surprise = |&i: &usize| self.tails.surprise(i, statistics[i]);
             statistics_of_question.iter().map(surprise).fold(0.0, f64::max)
         }))
     }
 
-    /// Takes `value` as the next one. `bar` is the surprise from which a reading is reported; `season_blocks`
-    /// is of [`season_blocks`].
-    pub(super) fn learn(&mut self, value: f64, bar: f64, season_blocks: usize) {
+    /// Takes `value` as the next one. `bar` is the surprise from which a reading is reported; `width`
+    /// is the number of features.
+    pub(super) fn learn(&mut self, value: f64, bar: f64, width: usize) {
         match self.grid.learn(value, self.recent.reach()) {
             Step::Stays => {}
             Step::Finer => self.scale(REFINEMENT_LOG2),
@@ -80,19 +152,16 @@ impl Channel {
         let place = self.grid.place(value);
         let look = self.recent.look(place);
         let learned = |statistic: f64, up: usize, down: usize| {
-            let (least, most) = (-self.tails[down].most_learned(bar), self.tails[up].most_learned(bar));
+            let (least, most) =
+                (-self.tails.known(down).most_learned(bar), self.tails.known(up).most_learned(bar));
             statistic.max(least).min(most)
         };
         let learned_place = learned(place, UP, DOWN);
         let residual =
             self.season.residual(look.mean).map(|residual| learned(residual, SEASON_UP, SEASON_DOWN));
         let had_season = self.season.period().is_some();
-        for (tail, statistic) in self.tails.iter_mut().zip(statistics(&self.season, &look)) {
-            if let Some(statistic) = statistic {
-                tail.learn(statistic, bar);
-            }
-        }
-        self.season.learn(learned_place, residual, season_blocks);
+        self.tails.learn(&statistics(&self.season, &look), bar);
+        self.season.learn(learned_place, residual, width);
         self.recent.learn(place);
         if had_season && self.season.period().is_none() {
             self.begin_season();
@@ -100,9 +169,9 @@ impl Channel {
     }
 
     /// So many readings never came: the season goes on, nothing else is learned.
-    pub(super) fn miss(&mut self, readings: u32, season_blocks: usize) {
+    pub(super) fn miss(&mut self, readings: u32, width: usize) {
         for _ in 0..self.season.to_miss(readings) {
-            self.season.skip(self.expected_place(), season_blocks);
+            self.season.skip(self.expected_place(), width);
         }
     }
 
@@ -115,7 +184,7 @@ impl Channel {
 
     /// The next season is another one.
     fn begin_season(&mut self) {
-        QUESTIONS[4].iter().for_each(|&i| self.tails[i] = Tail::new());
+        self.tails.forget(QUESTIONS[4]);
     }
 
     /// What the next value will be like, in the feature's unit.
@@ -130,15 +199,18 @@ impl Channel {
 
     /// Blocks that the judgement of the value itself rests on.
     pub(super) fn blocks(&self) -> usize {
-        self.tails[UP].blocks()
+        self.tails.known(UP).blocks
     }
 
-    pub(super) fn is_sound(&self, season_blocks: usize) -> bool {
-        self.grid.is_sound()
-            && self.recent.is_sound()
-            && self.season.is_sound(season_blocks)
-            && self.tails.len() == STATISTICS
-            && self.tails.iter().all(Tail::is_sound)
+    pub(super) fn is_sound(&self, width: usize) -> bool {
+        self.grid.is_sound() && self.recent.is_sound() && self.season.is_sound(width) && self.tails.is_sound()
+    }
+
+    /// What is not saved, from what is; once it is sound.
+    pub(super) fn restore(&mut self) {
+        if let Tails::Paired(pairs) = &mut self.tails {
+            pairs.iter_mut().for_each(Pair::restore);
+        }
     }
 
     fn expected_place(&self) -> f64 {
@@ -149,7 +221,7 @@ impl Channel {
         let factor = 2f32.powi(log2);
         self.recent.scale(factor);
         self.season.scale_by_power(log2);
-        self.tails.iter_mut().for_each(|tail| tail.scale(factor));
+        self.tails.scale_by_power(log2);
     }
 }
 

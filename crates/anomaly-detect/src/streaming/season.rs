@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::past::Past;
 use super::recent::WINDOW;
 
 /// After so many new blocks the period is looked for again.
@@ -46,12 +47,9 @@ const LAG_SHARE: f64 = 0.45;
 const PERIODS: usize = 4;
 
 /// The past in blocks, and the period.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Season {
-    /// Means of blocks, oldest first: 16 bits each, little-endian, in units of 2 to the power of `shift`
-    /// steps.
-    blocks: Vec<[u8; 2]>,
-    shift: i16,
+    past: Past,
     /// Readings in a block.
     block: u32,
     sum: f64,
@@ -65,10 +63,41 @@ pub(super) struct Season {
     offset: f64,
 }
 
+/// The same as version 1 wrote it.
+#[derive(Deserialize)]
+pub(super) struct SeasonV1 {
+    blocks: Vec<[u8; 2]>,
+    shift: i16,
+    block: u32,
+    sum: f64,
+    filled: u32,
+    unsearched: u16,
+    period: f64,
+    given: bool,
+    offset: f64,
+}
+
+impl From<SeasonV1> for Season {
+    fn from(then: SeasonV1) -> Season {
+        let SeasonV1 { blocks, shift, block, sum, filled, unsearched, period, given, offset } = then;
+        let past = Past::Fine { blocks, shift };
+        Season { past, block, sum, filled, unsearched, period, given, offset }
+    }
+}
+
 impl Season {
-    /// `period`, in readings, where it is known.
-    pub(super) fn new(period: Option<f64>) -> Season {
-        Season { block: 1, period: period.unwrap_or(0.0), given: period.is_some(), ..Season::default() }
+    /// With nothing in its `past`; `period`, in readings, where it is known.
+    pub(super) fn new(past: Past, period: Option<f64>) -> Season {
+        Season {
+            past,
+            block: 1,
+            sum: 0.0,
+            filled: 0,
+            unsearched: 0,
+            period: period.unwrap_or(0.0),
+            given: period.is_some(),
+            offset: 0.0,
+        }
     }
 
     /// The period is given, in readings, or is to be found from now on. Whether what was known of the season is
@@ -83,7 +112,7 @@ impl Season {
             // Blocks as long as these cannot tell its times apart; and if two periods were given, one after the other,
             // readings may have come at another pace.
             if was_given || f64::from(self.block) * BLOCKS_PER_PERIOD_MIN > period {
-                *self = Season::new(Some(period));
+                *self = Season::new(self.past.anew(), Some(period));
             }
         }
         is_another
@@ -94,7 +123,7 @@ impl Season {
     pub(super) fn to_miss(&self, readings: u32) -> u32 {
         match self.period() {
             Some(period) => (f64::from(readings) % period).round() as u32,
-            None if u64::from(readings) <= self.blocks.len() as u64 * u64::from(self.block) / 2 => readings,
+            None if u64::from(readings) <= self.past.len() as u64 * u64::from(self.block) / 2 => readings,
             None => 0,
         }
     }
@@ -115,36 +144,35 @@ impl Season {
         Some(self.usual(1)? + self.offset)
     }
 
-    /// Takes the next reading, and what the window that ends with it differed by from the expected; at most
-    /// `blocks_max` blocks are kept.
-    pub(super) fn learn(&mut self, value: f64, residual: Option<f64>, blocks_max: usize) {
+    /// Takes the next reading, and what the window that ends with it differed by from the expected, of
+    /// one of `width` features.
+    pub(super) fn learn(&mut self, value: f64, residual: Option<f64>, width: usize) {
         match residual {
             // Half a period: a level that stays is soon the season's own.
             Some(residual) if self.period > 0.0 => self.offset += (2.0 / self.period).min(1.0) * residual,
             _ => self.offset = 0.0,
         }
-        self.skip(value, blocks_max);
+        self.skip(value, width);
     }
 
     /// Time goes on by a reading, of which no more is known than `value`, what was expected.
-    pub(super) fn skip(&mut self, value: f64, blocks_max: usize) {
+    pub(super) fn skip(&mut self, value: f64, width: usize) {
         self.sum += value;
         self.filled += 1;
         if self.filled == self.block {
-            self.close_block(blocks_max);
+            self.close_block(width);
         }
     }
 
     pub(super) fn scale_by_power(&mut self, log2: i32) {
-        self.shift = self.shift.saturating_add(log2 as i16).clamp(-200, 200);
+        self.past.scale_by_power(log2);
         let factor = 2f64.powi(log2);
         self.sum *= factor;
         self.offset *= factor;
     }
 
-    pub(super) fn is_sound(&self, blocks_max: usize) -> bool {
-        self.blocks.len() <= blocks_max
-            && (-200..=200).contains(&self.shift)
+    pub(super) fn is_sound(&self, width: usize) -> bool {
+        self.past.is_sound(width)
             && self.block >= 1
             && self.filled < self.block
             && self.sum.abs() <= FAR
@@ -152,10 +180,10 @@ impl Season {
             && (0.0..=1e12).contains(&self.period)
     }
 
-    fn close_block(&mut self, blocks_max: usize) {
-        if self.blocks.len() >= blocks_max {
+    fn close_block(&mut self, width: usize) {
+        if self.past.len() >= self.past.blocks_max(width) {
             if self.period > 0.0 && self.period / f64::from(self.block) < 2.0 * BLOCKS_PER_PERIOD_MIN {
-                self.blocks.remove(0);
+                self.past.remove_first();
             } else if let Some(longer) = self.block.checked_mul(2) {
                 self.halve(longer);
                 return;
@@ -163,7 +191,7 @@ impl Season {
         }
         let mean = self.sum / f64::from(self.block);
         (self.sum, self.filled) = (0.0, 0);
-        self.push(mean);
+        self.past.push(mean);
         self.unsearched += 1;
         if self.unsearched >= SEARCH_BLOCKS && !self.given {
             self.search();
@@ -172,33 +200,18 @@ impl Season {
 
     /// Two blocks become one; the block that is just full is the first half of the next.
     fn halve(&mut self, longer: u32) {
-        let code = |bytes: &[u8; 2]| i32::from(i16::from_le_bytes(*bytes));
-        let halved = self.blocks.chunks_exact(2).map(|two| (code(&two[0]) + code(&two[1])) / 2);
-        self.blocks = halved.map(|code| (code as i16).to_le_bytes()).collect();
+        self.past.halve();
         self.block = longer;
         if !self.given {
             self.search();
         }
     }
 
-    /// The codes grow coarser when the new one has no room.
-    fn push(&mut self, mean: f64) {
-        let limit = f64::from(i16::MAX);
-        while (mean / 2f64.powi(self.shift.into())).abs() > limit && self.shift < 200 {
-            self.shift += 1;
-            for bytes in &mut self.blocks {
-                *bytes = (i16::from_le_bytes(*bytes) / 2).to_le_bytes();
-            }
-        }
-        let code = (mean / 2f64.powi(self.shift.into())).round().clamp(-limit, limit);
-        self.blocks.push((code as i16).to_le_bytes());
-    }
-
     /// The middle of what the readings at this time of the last periods were, over the `window` that ends
     /// with the next one.
     fn usual(&self, window: usize) -> Option<f64> {
         let period = self.period()?;
-        let now = self.blocks.len() as f64 * f64::from(self.block) + f64::from(self.filled) + 1.0;
+        let now = self.past.len() as f64 * f64::from(self.block) + f64::from(self.filled) + 1.0;
         let parts = (window / self.block as usize).max(1);
         let (mut usual, mut count) = ([0.0; PERIODS], 0);
         for past in 1..=PERIODS {
@@ -220,15 +233,13 @@ impl Season {
         if block < 0.0 {
             return None;
         }
-        let code = |i: usize| Some(f64::from(i16::from_le_bytes(*self.blocks.get(i)?)));
         let (before, share) = (block.floor() as usize, block.fract());
-        let between = code(before)? * (1.0 - share) + code(before + 1)? * share;
-        Some(between * 2f64.powi(self.shift.into()))
+        Some(self.past.get(before)? * (1.0 - share) + self.past.get(before + 1)? * share)
     }
 
     fn search(&mut self) {
         self.unsearched = 0;
-        let correlation = autocorrelation(&self.blocks);
+        let correlation = autocorrelation(&self.past.shape());
         let mut best = highest_peak(&correlation);
         if let Some(known) = self.known_peak(&correlation)
             && best.is_none_or(|lag| correlation[lag] < correlation[known] + CHANGE_GAIN)
@@ -276,17 +287,16 @@ fn vertex(correlation: &[f64], lag: usize) -> f64 {
 
 /// Correlation of the blocks with themselves, lag by lag; outliers (2 % on each side) count as what is beside
 /// them.
-fn autocorrelation(blocks: &[[u8; 2]]) -> Vec<f64> {
-    let mut ascending: Vec<i16> = blocks.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
-    let codes = ascending.clone();
-    ascending.sort_unstable();
+fn autocorrelation(codes: &[f32]) -> Vec<f64> {
+    let mut ascending = codes.to_vec();
+    ascending.sort_unstable_by(f32::total_cmp);
     let (Some(&low), Some(&high)) =
         (ascending.get(codes.len() / 50), ascending.get(codes.len().saturating_sub(1 + codes.len() / 50)))
     else {
         return Vec::new();
     };
-    let mean = codes.iter().map(|&code| f32::from(code)).sum::<f32>() / codes.len() as f32;
-    let around: Vec<f32> = codes.iter().map(|&code| f32::from(code.clamp(low, high)) - mean).collect();
+    let mean = codes.iter().sum::<f32>() / codes.len() as f32;
+    let around: Vec<f32> = codes.iter().map(|&code| code.clamp(low, high) - mean).collect();
     let mut squares = 0.0;
     // Squares of all before each place, as wide as the sums of products below.
     let before: Vec<f64> = std::iter::once(0.0)
@@ -324,14 +334,14 @@ mod tests {
     use super::super::recent::Recent;
     use super::*;
 
-    fn learned(blocks_max: usize, readings: u32, wave: impl Fn(f64) -> f64) -> Season {
-        let (mut season, mut recent) = (Season::new(None), Recent::default());
+    fn learned(width: usize, readings: u32, wave: impl Fn(f64) -> f64) -> Season {
+        let (mut season, mut recent) = (Season::new(Past::fine(), None), Recent::long());
         for n in 0..readings {
             let value = (1000.0 * wave(f64::from(n))).round();
             let residual = season.residual(recent.look(value).mean);
-            season.learn(value, residual.map(|r| r.clamp(-300.0, 300.0)), blocks_max);
+            season.learn(value, residual.map(|r| r.clamp(-300.0, 300.0)), width);
             recent.learn(value);
-            assert!(season.is_sound(blocks_max), "{season:?}");
+            assert!(season.is_sound(width), "{season:?}");
         }
         season
     }
@@ -347,7 +357,7 @@ mod tests {
     #[test]
     fn the_period_is_found_at_any_length() {
         for (period, readings) in [(24.0, 200), (288.0, 900), (100.5, 2000), (2016.0, 8000)] {
-            let season = learned(512, readings, |n| (n * std::f64::consts::TAU / period).sin());
+            let season = learned(1, readings, |n| (n * std::f64::consts::TAU / period).sin());
             let found = season.period().expect("a plain wave");
             assert!((found / period - 1.0).abs() < 0.02, "{period}: {found}");
             let expected = season.expected().expect("a period is known");
@@ -358,9 +368,9 @@ mod tests {
 
     #[test]
     fn there_is_no_season_in_noise_or_in_a_trend() {
-        assert_eq!(learned(512, 5000, noise).period(), None);
-        assert_eq!(learned(512, 5000, |n| n / 100.0).period(), None);
-        assert_eq!(learned(512, 5000, |_| 0.0).period(), None);
+        assert_eq!(learned(1, 5000, noise).period(), None);
+        assert_eq!(learned(1, 5000, |n| n / 100.0).period(), None);
+        assert_eq!(learned(1, 5000, |_| 0.0).period(), None);
     }
 
     #[test]
@@ -368,14 +378,14 @@ mod tests {
         let day = |n: f64| (n * std::f64::consts::TAU / 48.0).sin();
         let fault = |n: f64| if (480.0..486.0).contains(&n) { 50.0 } else { day(n) };
         // A day later, at the same time.
-        let season = learned(512, 530, fault);
+        let season = learned(1, 530, fault);
         let expected = season.expected().expect("a period is known");
         assert!(expected.abs() < 1500.0, "{expected}");
     }
 
     #[test]
     fn a_value_out_of_all_measure_is_kept_as_far_as_there_is_room() {
-        let season = learned(64, 300, |n| if n == 100.0 { 1e9 } else { n % 12.0 });
-        assert!(season.shift > 0 && season.blocks.len() <= 64);
+        let season = learned(65, 300, |n| if n == 100.0 { 1e9 } else { n % 12.0 });
+        assert!(matches!(season.past, Past::Fine { shift: 1.., .. }) && season.past.len() <= 64);
     }
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::grid::STEPS_MAX;
 
 /// Readings in the first blocks, and in the longest: memory grows by doubling the block when it is full.
-const BLOCK_FIRST: u16 = 16;
-const BLOCK_MAX: u16 = 128;
+pub(super) const BLOCK_FIRST: u16 = 16;
+pub(super) const BLOCK_MAX: u16 = 128;
 
 /// Blocks kept, less one: an even number, so that two can become one. With half as many the noise of the
 /// estimate makes three times the alerts.
@@ -57,10 +57,94 @@ pub(super) struct Tail {
     /// The median of the maxima, and their mean excess above it.
     level: f32,
     excess: f32,
-    /// Mean and variance of the statistic.
+    moments: Moments,
+}
+
+/// Mean and variance of a statistic, over the last [`DEVIATION_READINGS`].
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Moments {
     mean: f32,
     variance: f32,
     seen: u16,
+}
+
+/// What a tail rests on: the median of block maxima, and their mean excess above it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) level: f32,
+    pub(super) excess: f32,
+    pub(super) blocks: usize,
+    /// Readings in a block.
+    pub(super) block: u16,
+}
+
+impl Known {
+    /// How surprising `statistic` would be: minus the natural logarithm of the probability that one reading has so
+    /// much or more; 0 for what is usual. `None` while too little is known.
+    pub(super) fn surprise(&self, statistic: f64) -> Option<f64> {
+        if self.blocks < BLOCKS_MIN {
+            return None;
+        }
+        let above = statistic - f64::from(self.level);
+        if above <= 0.0 {
+            return Some(0.0);
+        }
+        let excess = self.excess() * (1.0 + YOUNG / self.blocks as f64);
+        Some((self.median_surprise() + above / excess).min(SURPRISE_MAX))
+    }
+
+    /// The most that is learned of one statistic.
+    pub(super) fn most_learned(&self, bar: f64) -> f64 {
+        if self.blocks < BLOCKS_MIN || self.excess <= 0.0 {
+            return STEPS_MAX;
+        }
+        let to_bar = self.excess() * (bar - self.median_surprise()).max(1.0);
+        f64::from(self.level) + LEARNED_MAX * to_bar
+    }
+
+    /// Half of the blocks have a maximum above the level: so has one reading in twice a block.
+    fn median_surprise(&self) -> f64 {
+        (2.0 * f64::from(self.block)).ln()
+    }
+
+    /// Never 0: below a step, and below what 32 bits can tell beside the level, there is only rounding.
+    fn excess(&self) -> f64 {
+        f64::from(self.excess).max(0.5).max(f64::from(self.level.abs()) * 2e-7)
+    }
+}
+
+impl Moments {
+    pub(super) fn learn(&mut self, learned: f32) {
+        self.seen = (self.seen + 1).min(DEVIATION_READINGS);
+        let off = learned - self.mean;
+        self.mean += off / f32::from(self.seen);
+        self.variance += (off * (learned - self.mean) - self.variance) / f32::from(self.seen);
+        self.variance = self.variance.clamp(-FAR * FAR, FAR * FAR);
+    }
+
+    pub(super) fn scale(&mut self, factor: f32) {
+        self.mean = (self.mean * factor).clamp(-FAR, FAR);
+        self.variance = (self.variance * factor * factor).min(FAR * FAR);
+    }
+
+    /// The least mean excess there is.
+    pub(super) fn least_excess(&self) -> f32 {
+        (EXCESS_MIN_SHARE * f64::from(self.variance.max(0.0)).sqrt()) as f32
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        // Rounding may take the variance below 0.
+        self.mean.abs() <= FAR && self.variance.abs() <= FAR * FAR && self.seen <= DEVIATION_READINGS
+    }
+}
+
+/// The median of `maxima` (at least one), and their mean excess above it.
+pub(super) fn fit(mut maxima: Vec<f32>) -> (f32, f32) {
+    maxima.sort_unstable_by(f32::total_cmp);
+    let middle = (maxima.len() / 2).min(maxima.len() - 1);
+    let (level, above) = (maxima[middle], &maxima[middle + 1..]);
+    let excess: f32 = above.iter().map(|maximum| maximum - level).sum();
+    (level, excess / above.len().max(1) as f32)
 }
 
 impl Tail {
@@ -72,35 +156,19 @@ impl Tail {
             block: BLOCK_FIRST,
             level: 0.0,
             excess: 0.0,
-            mean: 0.0,
-            variance: 0.0,
-            seen: 0,
+            moments: Moments::default(),
         }
     }
 
-    /// How surprising it would be: minus the natural logarithm of the probability that one reading has so
-    /// much or more; 0 for what is usual. `None` while too little is known.
-    pub(super) fn surprise(&self, statistic: f64) -> Option<f64> {
-        if self.maxima.len() < BLOCKS_MIN {
-            return None;
-        }
-        let above = statistic - f64::from(self.level);
-        if above <= 0.0 {
-            return Some(0.0);
-        }
-        let excess = self.excess() * (1.0 + YOUNG / self.maxima.len() as f64);
-        Some((self.median_surprise() + above / excess).min(SURPRISE_MAX))
+    pub(super) fn known(&self) -> Known {
+        Known { level: self.level, excess: self.excess, blocks: self.maxima.len(), block: self.block }
     }
 
     /// Takes `statistic` as the next one, up to what a surprise of `bar` allows (see [`LEARNED_MAX`]); at
     /// most `blocks_max` blocks are kept.
     pub(super) fn learn(&mut self, statistic: f64, bar: f64) {
-        let learned = (statistic.min(self.most_learned(bar)) as f32).clamp(-FAR, FAR);
-        self.seen = (self.seen + 1).min(DEVIATION_READINGS);
-        let off = learned - self.mean;
-        self.mean += off / f32::from(self.seen);
-        self.variance += (off * (learned - self.mean) - self.variance) / f32::from(self.seen);
-        self.variance = self.variance.clamp(-FAR * FAR, FAR * FAR);
+        let learned = (statistic.min(self.known().most_learned(bar)) as f32).clamp(-FAR, FAR);
+        self.moments.learn(learned);
         self.current = self.current.max(learned);
         self.filled += 1;
         if self.filled == self.block {
@@ -108,46 +176,20 @@ impl Tail {
         }
     }
 
-    /// The most that is learned of one statistic.
-    pub(super) fn most_learned(&self, bar: f64) -> f64 {
-        if self.maxima.len() < BLOCKS_MIN || self.excess <= 0.0 {
-            return STEPS_MAX;
-        }
-        let to_bar = self.excess() * (bar - self.median_surprise()).max(1.0);
-        f64::from(self.level) + LEARNED_MAX * to_bar
-    }
-
     pub(super) fn scale(&mut self, factor: f32) {
-        let all = [&mut self.level, &mut self.excess, &mut self.mean, &mut self.current];
+        let all = [&mut self.level, &mut self.excess, &mut self.current];
         all.into_iter().chain(&mut self.maxima).for_each(|steps| *steps = (*steps * factor).clamp(-FAR, FAR));
-        self.variance = (self.variance * factor * factor).min(FAR * FAR);
-    }
-
-    /// Blocks that are known.
-    pub(super) fn blocks(&self) -> usize {
-        self.maxima.len()
+        self.moments.scale(factor);
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let kept = [self.current, self.level, self.excess, self.mean];
+        let kept = [self.current, self.level, self.excess];
         self.maxima.len() < BLOCKS_MAX
             && kept.iter().chain(&self.maxima).all(|steps| steps.abs() <= FAR)
-            // Rounding may take it below 0.
-            && self.variance.abs() <= FAR * FAR
+            && self.moments.is_sound()
             && (BLOCK_FIRST..=BLOCK_MAX).contains(&self.block)
             && self.block.is_power_of_two()
             && self.filled < self.block
-            && self.seen <= DEVIATION_READINGS
-    }
-
-    /// Half of the blocks have a maximum above the level: so has one reading in twice a block.
-    fn median_surprise(&self) -> f64 {
-        (2.0 * f64::from(self.block)).ln()
-    }
-
-    /// Never 0: below a step, and below what 32 bits can tell beside the level, there is only rounding.
-    fn excess(&self) -> f64 {
-        f64::from(self.excess).max(0.5).max(f64::from(self.level.abs()) * 2e-7)
     }
 
     fn close_block(&mut self) {
@@ -166,13 +208,8 @@ impl Tail {
     }
 
     fn fit(&mut self) {
-        let mut ascending = self.maxima.clone();
-        ascending.sort_unstable_by(f32::total_cmp);
-        let middle = (ascending.len() / 2).min(ascending.len() - 1);
-        self.level = ascending[middle];
-        let above = &ascending[middle + 1..];
-        let excess: f32 = above.iter().map(|maximum| maximum - self.level).sum();
-        let least = EXCESS_MIN_SHARE * f64::from(self.variance.max(0.0)).sqrt();
-        self.excess = (excess / above.len().max(1) as f32).max(least as f32).min(FAR);
+        let (level, excess) = fit(self.maxima.clone());
+        self.level = level;
+        self.excess = excess.max(self.moments.least_excess()).min(FAR);
     }
 }

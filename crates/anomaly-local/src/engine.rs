@@ -27,7 +27,7 @@ use crate::store::{Draft, StoreError};
 use clock::Clock;
 use hand::{Answer, Hand};
 use roster::{Place, Roster};
-use shard::{Found, Group, Part, Shard};
+use shard::{Found, Part, Shard};
 use stock::Stock;
 
 pub(crate) use learner::Learner;
@@ -240,18 +240,18 @@ impl Engine {
     ) -> Result<(), Unlike> {
         self.lots += 1;
         let features = self.roster.features(&terms.features);
-        let mut groups: Vec<Vec<Group>> = self.hands.iter().map(|_| Vec::new()).collect();
+        let mut parts: Vec<Part> = self.hands.iter().map(|_| Part::new(Arc::clone(terms))).collect();
         let (mut too_many, mut arrivals, mut unlike) = (Vec::new(), Vec::new(), Ok(()));
         let mut rows = readings.len();
         for (row, reading) in readings.into_iter().enumerate() {
             let arrived = reading.as_ref().map(|reading| reading.position.arrived);
             if let Some(reading) = reading {
                 match self.roster.place(&reading.series, features, self.lots) {
-                    Place::Group { hand, group } => groups[hand][group].readings.push((row, reading)),
+                    Place::Group { hand, group } => parts[hand].add(row, reading, group),
                     Place::New { hand, begins } => {
                         let series = reading.series.clone();
-                        self.roster.grouped(&series, self.lots, groups[hand].len());
-                        groups[hand].push(Group { series, begins, readings: vec![(row, reading)] });
+                        let group = parts[hand].begin_group(row, reading, begins);
+                        self.roster.grouped(&series, self.lots, group);
                     }
                     Place::TooMany => too_many.push(row),
                     Place::Unlike(features) => {
@@ -267,8 +267,8 @@ impl Engine {
             }
         }
         let clock = self.judges_silence.then(|| Arc::new(Clock::new(arrivals)));
-        let parts = self.hands.iter_mut().zip(groups).enumerate().filter_map(|(number, (hand, groups))| {
-            let part = Part { terms: Arc::clone(terms), clock: clock.clone(), groups };
+        let parts = self.hands.iter_mut().zip(parts).enumerate().filter_map(|(number, (hand, mut part))| {
+            part.clock = clock.clone();
             let is_none = part.groups.is_empty() && part.clock.is_none();
             (!is_none).then(|| (number, hand.ask(|shard| shard.judge(part))))
         });

@@ -117,6 +117,7 @@ pub struct Rows {
     decoder: Decoder,
     layout: Layout,
     label: Option<Label>,
+    has_words: bool,
     live: bool,
     rows: u64,
     /// The header or the first record.
@@ -248,6 +249,7 @@ impl Rows {
             decoder,
             layout,
             label: None,
+            has_words: true,
             live,
             rows: 0,
             offset: 0,
@@ -287,6 +289,11 @@ impl Rows {
         self.rows
     }
 
+    /// Leaves [`Row::timestamp`] and [`Row::value`] empty from now on: nobody needs them.
+    pub(crate) fn leave_words_out(&mut self) {
+        self.has_words = false;
+    }
+
     /// What makes marks of rows; `None` for a pipe.
     pub fn marks(&self) -> Option<Marks> {
         (!self.live).then(|| Marks { first: self.first.clone() })
@@ -310,12 +317,14 @@ impl Rows {
             sub: 0,
             arrived: arrived.unwrap_or_default(),
         };
-        let (time, value) = self.words(&record);
+        let (time, value) =
+            if self.has_words { self.words(&record) } else { (Some(String::new()), String::new()) };
         let label = self.label.as_ref().and_then(|label| label.of(&record));
         let timestamp = time.unwrap_or_else(|| position.arrived.to_string());
         let outcome = self.decode(&record, position.clone());
         let outcome = outcome.map_err(|reject| Box::new(rejected(reject, &position, &record)));
-        let Record { bytes, terminated, start, end, .. } = record;
+        let Record { bytes, cells, terminated, start, end, .. } = record;
+        self.records.reuse(cells);
         Row { number: self.rows, timestamp, value, label, outcome, terminated, bytes, place: start..end }
     }
 

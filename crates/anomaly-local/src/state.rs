@@ -192,7 +192,7 @@ mod tests {
         let terms = Arc::new(Terms { policy, features, keeps_findings: false });
         engine.hand_out(&terms, vec![Some(reading)]).expect("the same features");
         let outcomes = engine.take_back().expect("read").expect("a lot");
-        let ready = outcomes.into_iter().flat_map(|outcome| outcome.taken.expect("taken in").ready);
+        let ready = outcomes.into_iter().filter_map(|outcome| outcome.taken.expect("taken in").ready);
         ready.flat_map(|r| r.outcome.expect("judged").judgement.transitions).collect()
     }
 

@@ -67,6 +67,8 @@ struct Reader {
     name: String,
     terms: Arc<Terms>,
     scores: Option<Output>,
+    /// Whether anybody will want to see its rows' words, or some of them wait.
+    keeps_lines: bool,
     live: bool,
     readings: u64,
     /// What is wrong with the first row that was rejected.
@@ -167,7 +169,7 @@ impl<'r> Run<'r> {
     /// Works through one input. Gives back its last row if that has no line's end and a state is kept.
     pub(super) fn input(&mut self, source: &Source, scores: Option<&Path>) -> Result<Option<Held>, Left> {
         let given = self.given();
-        let (rows, resumed) = self.rows(source, &given)?;
+        let (mut rows, resumed) = self.rows(source, &given)?;
         let mut reader = self.reader(source, &rows)?;
         self.watcher.opened(source, &rows);
         for note in rows.notes() {
@@ -179,6 +181,12 @@ impl<'r> Run<'r> {
         }
         if !resumed {
             self.begin_anew(&mut reader)?;
+        }
+        let has_waiting = self.waiting.get(&reader.name).is_some_and(|waiting| !waiting.is_empty());
+        let may_wait = has_waiting || reader.terms.policy.event_time().is_some();
+        if reader.scores.is_none() && !may_wait {
+            reader.keeps_lines = false;
+            rows.leave_words_out();
         }
         let keeper = Keeper {
             path: absolute(source),
@@ -262,6 +270,7 @@ impl<'r> Run<'r> {
             name: source.name.clone(),
             terms: Arc::new(Terms { policy, features, keeps_findings }),
             scores: None,
+            keeps_lines: true,
             live: rows.is_live(),
             readings: 0,
             first_reject: None,
@@ -277,28 +286,35 @@ impl<'r> Run<'r> {
     ) -> Result<Vec<Transition>, DetectError> {
         self.rows_since_save += 1;
         let Open { number, timestamp, value, series, bytes, read, .. } = row;
-        self.waiting(&reader.name).push(Line::new(number, timestamp, value, series));
+        if reader.keeps_lines {
+            self.waiting(&reader.name).push(Line::new(number, timestamp, value, series));
+        }
         let Outcome { silent: mut transitions, taken } = outcome;
         self.silent(reader, number, &transitions)?;
-        let (ready, rejected) = match read {
-            Err(rejected) => (Vec::new(), Some(*rejected)),
+        let ((waited, ready), rejected) = match read {
+            Err(rejected) => ((Vec::new(), None), Some(*rejected)),
             Ok(position) => {
                 let reject = |reject| RejectV1::new(reject, &position, &bytes);
                 match taken {
-                    Ok(Taken { dropped, heard, ready }) => {
+                    Ok(Taken { dropped, heard, waited, ready }) => {
                         self.silent(reader, number, &heard)?;
                         transitions.extend(heard);
-                        (ready, dropped.map(reject))
+                        ((waited, ready), dropped.map(reject))
                     }
-                    Err(refused) => (Vec::new(), Some(reject(refused))),
+                    Err(refused) => ((Vec::new(), None), Some(reject(refused))),
                 }
             }
         };
         if let Some(rejected) = rejected {
-            self.waiting(&reader.name).settle(number, Verdict::default());
+            if reader.keeps_lines {
+                self.waiting(&reader.name).settle(number, Verdict::default());
+            }
             self.reject(reader, number, &rejected)?;
         }
-        transitions.extend(self.judged(reader, ready)?);
+        transitions.extend(self.judged(reader, waited.into_iter().chain(ready))?);
+        if !reader.keeps_lines {
+            return Ok(transitions);
+        }
         let waiting = self.waiting(&reader.name);
         if waiting.len() > WAITING_MAX
             && let Some(silent) = waiting.holder().cloned()
@@ -314,14 +330,19 @@ impl<'r> Run<'r> {
     }
 
     /// Writes down what was judged. Gives back the steps that alerts took.
-    fn judged(&mut self, reader: &mut Reader, ready: Vec<Ready>) -> Result<Vec<Transition>, DetectError> {
+    fn judged(
+        &mut self,
+        reader: &mut Reader,
+        ready: impl IntoIterator<Item = Ready>,
+    ) -> Result<Vec<Transition>, DetectError> {
         let mut transitions = Vec::new();
         for Ready { position, outcome } in ready {
             // The number of the row, from which the sequence was made.
             let number = position.sequence.text().parse().unwrap_or_default();
-            let verdict = outcome.as_ref().map(Verdict::of).unwrap_or_default();
-            if let Some(waiting) = self.waiting.get_mut(position.partition.as_str()) {
-                waiting.settle(number, verdict);
+            if reader.keeps_lines
+                && let Some(waiting) = self.waiting.get_mut(position.partition.as_str())
+            {
+                waiting.settle(number, outcome.as_ref().map(Verdict::of).unwrap_or_default());
             }
             match outcome {
                 Ok(judged) => {

@@ -36,8 +36,10 @@ pub(crate) struct Taken {
     pub(crate) dropped: Option<Reject>,
     /// The steps of alerts that the reading's arrival made, if it is not judged by now.
     pub(crate) heard: Vec<Transition>,
-    /// What was judged, in order: the reading itself, or the ones that waited; or none.
-    pub(crate) ready: Vec<Ready>,
+    /// The readings that waited and were judged, in order; the reading itself among them, if its time has come.
+    pub(crate) waited: Vec<Ready>,
+    /// The reading itself, where none has to wait; judged behind those.
+    pub(crate) ready: Option<Ready>,
 }
 
 /// A reading that was judged, or turned out to be at fault.
@@ -123,7 +125,7 @@ impl Series {
         let Terms { policy, .. } = terms;
         // What waited before the configuration stopped asking for it.
         let released = self.state.end_hold(&reading.series).into_iter();
-        let mut ready: Vec<Ready> = released.map(|one| self.release(scoring, terms, one)).collect();
+        let waited: Vec<Ready> = released.map(|one| self.release(scoring, terms, one)).collect();
         let mut scored = self.arrive(scoring, reading)?;
         self.score(scoring, policy, &mut scored)?;
         let (at, position) = (scored.reading.at, scored.reading.position.clone());
@@ -131,8 +133,8 @@ impl Series {
         self.last_at = at;
         let mut judgement = classify(policy, &mut self.state, &scored, scoring.name());
         self.learn(policy, &scored, &mut judgement);
-        ready.push(Ready { position, outcome: Ok(Judged::of(scored, judgement, terms)) });
-        Ok(Taken { dropped: None, heard: Vec::new(), ready })
+        let ready = Ready { position, outcome: Ok(Judged::of(scored, judgement, terms)) };
+        Ok(Taken { dropped: None, heard: Vec::new(), waited, ready: Some(ready) })
     }
 
     fn take_in_by_time(
@@ -151,8 +153,9 @@ impl Series {
             Placement::Placed { .. } => None,
             Placement::Dropped(reject) => Some(reject),
         };
-        let ready = admission.released.into_iter().map(|one| self.release(scoring, terms, one)).collect();
-        Ok(Taken { dropped, heard, ready })
+        let released = admission.released.into_iter();
+        let waited = released.map(|one| self.release(scoring, terms, one)).collect();
+        Ok(Taken { dropped, heard, waited, ready: None })
     }
 
     /// Judges a reading that waited.

@@ -35,6 +35,8 @@ pub(super) struct Part {
     /// Where a rule judges silence: also the rows that are of other series.
     pub(super) clock: Option<Arc<Clock>>,
     pub(super) groups: Vec<Group>,
+    /// In the order of the rows.
+    pub(super) items: Vec<Item>,
 }
 
 /// The readings of one series.
@@ -43,8 +45,43 @@ pub(super) struct Group {
     pub(super) series: SeriesId,
     /// How many other series there are, if this one is new.
     pub(super) begins: Option<usize>,
-    /// Each with its row in the lot, in order.
-    pub(super) readings: Vec<(usize, Reading)>,
+    /// The places of the first and of the last one among the items.
+    pub(super) first: usize,
+    pub(super) last: usize,
+}
+
+/// A reading of a part.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Its row in the lot.
+    pub(super) row: usize,
+    /// Taken out when it is judged.
+    pub(super) reading: Option<Reading>,
+    /// The place of the series' next one among the items; if it is its own, there is none.
+    pub(super) next: usize,
+}
+
+impl Part {
+    /// Without any reading.
+    pub(super) fn new(terms: Arc<Terms>) -> Self {
+        Part { terms, clock: None, groups: Vec::new(), items: Vec::new() }
+    }
+
+    /// Adds the reading of `row`, the first one of its series. Gives back its group.
+    pub(super) fn begin_group(&mut self, row: usize, reading: Reading, begins: Option<usize>) -> usize {
+        let place = self.items.len();
+        self.groups.push(Group { series: reading.series.clone(), begins, first: place, last: place });
+        self.items.push(Item { row, reading: Some(reading), next: place });
+        self.groups.len() - 1
+    }
+
+    /// Adds the reading of `row` to a group.
+    pub(super) fn add(&mut self, row: usize, reading: Reading, group: usize) {
+        let place = self.items.len();
+        let before = std::mem::replace(&mut self.groups[group].last, place);
+        self.items[before].next = place;
+        self.items.push(Item { row, reading: Some(reading), next: place });
+    }
 }
 
 /// What came of a part, by row.
@@ -87,13 +124,14 @@ impl Shard {
     /// # Errors
     /// [`StoreError`] if a series that is not at hand cannot be read, or one cannot be put by.
     pub(super) fn judge(&mut self, part: Part) -> Result<Found, StoreError> {
-        let Part { terms, clock, groups } = part;
-        let mut found = Found::default();
+        let Part { terms, clock, groups, mut items } = part;
+        let taken = Vec::with_capacity(items.len());
+        let mut found = Found { taken, ..Found::default() };
         if let Some(clock) = &clock {
             self.fall_silent(clock, &groups, &mut found)?;
         }
         for group in groups {
-            self.judge_group(&terms, clock.as_deref(), group, &mut found)?;
+            self.judge_group(&terms, clock.as_deref(), group, &mut items, &mut found)?;
             self.stock.make_room(&self.scoring)?;
         }
         found.fits = !self.stock.has_put_by();
@@ -105,19 +143,24 @@ impl Shard {
         terms: &Terms,
         clock: Option<&Clock>,
         group: Group,
+        items: &mut [Item],
         found: &mut Found,
     ) -> Result<(), StoreError> {
-        let Group { series: name, begins, readings } = group;
+        let Group { series: name, begins, first, .. } = group;
         let Shard { scoring, stock, silent_from, counts, .. } = self;
-        if let (Some(there), Some((_, first))) = (begins, readings.first()) {
+        if let (Some(there), Some(first)) = (begins, &items[first].reading) {
             stock.insert(name.clone(), Series::begin(scoring, there, terms, first));
         }
         let Some(series) = stock.get_mut(&name, scoring)? else { return Ok(()) };
         let policy = &terms.policy;
         let mut index = silent_from.as_mut().filter(|_| policy.judges_silence());
         let before = index.as_ref().and_then(|_| silence::silent_from(policy, &series.state, &name));
-        let mut judged = 0;
-        for (row, reading) in readings {
+        let (mut judged, mut place) = (0, first);
+        while let Some(Item { row, reading, next }) = items.get_mut(place)
+            && let Some(reading) = reading.take()
+        {
+            let row = *row;
+            place = *next;
             if let Some(clock) = clock {
                 tell_silence(policy, &mut series.state, &name, clock, judged..row + 1, found);
                 judged = row + 1;

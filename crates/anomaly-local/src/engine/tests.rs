@@ -23,8 +23,8 @@ fn a_previous_value_is_filled_in_before_the_detector_sees_it() {
         let reading = decoder.json(record.as_bytes(), position).expect("a reading");
         engine.hand_out(&terms, vec![Some(reading)]).expect("its features");
         let outcome = engine.take_back().expect("at hand").expect("a lot").remove(0);
-        let ready = outcome.taken?.ready.into_iter();
-        Ok(ready.flat_map(|ready| ready.outcome).map(|judged| judged.score).next_back().flatten())
+        let ready = outcome.taken?.ready;
+        Ok(ready.and_then(|ready| ready.outcome.expect("judged").score))
     };
     let unknown = Reject::Missing { field: "b".to_owned() };
     assert_eq!(judge(1, r#"{"a":1,"b":null}"#), Err(unknown), "there is no value before the first");

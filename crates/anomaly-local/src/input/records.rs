@@ -78,13 +78,21 @@ pub(crate) struct Records {
     syntax: Syntax,
     /// Called before the source is asked for more.
     before_filling: Option<Box<dyn FnMut() + Send>>,
+    /// Room for the cells of the next row.
+    spare: Cells,
 }
 
 impl Records {
     /// The records of `from`, which stands at `offset` in its source; lines until told otherwise.
     pub(crate) fn new(from: Box<dyn Read + Send>, offset: u64, bytes_max: usize) -> Self {
         let (buffer, syntax) = (Vec::new(), Syntax::Lines);
-        Records { from, buffer, start: 0, offset, ended: false, bytes_max, syntax, before_filling: None }
+        let (before_filling, spare) = (None, Cells::default());
+        Records { from, buffer, start: 0, offset, ended: false, bytes_max, syntax, before_filling, spare }
+    }
+
+    /// Takes cells that nobody needs any more: the next row's have room there.
+    pub(crate) fn reuse(&mut self, cells: Cells) {
+        self.spare = cells;
     }
 
     /// Has `call` called whenever the source is about to be asked for more.
@@ -206,7 +214,7 @@ impl Records {
 
     /// Finds the end of the row at the start of the buffer, reading on as far as it takes and the limit lets.
     fn parse(&mut self) -> io::Result<Parsed> {
-        let (mut bytes, mut writer) = (0, Writer::default());
+        let (mut bytes, mut writer) = (0, Writer::over(std::mem::take(&mut self.spare)));
         if let Syntax::Csv { parser, .. } = &mut self.syntax {
             parser.reset();
         }
@@ -292,7 +300,7 @@ fn is_well_quoted(raw: &[u8], delimiter: u8) -> bool {
 /// The cells of one line by itself.
 fn cells_of(parser: &mut csv_core::Reader, line: &[u8]) -> Cells {
     parser.reset();
-    let (mut writer, mut bytes) = (Writer::default(), 0);
+    let (mut writer, mut bytes) = (Writer::over(Cells::default()), 0);
     loop {
         let (read, done) = writer.step(parser, &line[bytes..]);
         bytes += read;
@@ -310,13 +318,14 @@ struct Writer {
     ends_used: usize,
 }
 
-impl Default for Writer {
-    fn default() -> Self {
-        Writer { text: vec![0; 256], text_used: 0, ends: vec![0; 16], ends_used: 0 }
-    }
-}
-
 impl Writer {
+    /// Writes over the cells of another row.
+    fn over(Cells { mut text, mut ends }: Cells) -> Self {
+        text.resize(text.capacity().max(256), 0);
+        ends.resize(ends.capacity().max(16), 0);
+        Writer { text, text_used: 0, ends, ends_used: 0 }
+    }
+
     /// Parses on in `input`; empty means the end of the source. Returns the bytes read and whether the row is
     /// complete.
     fn step(&mut self, parser: &mut csv_core::Reader, input: &[u8]) -> (usize, bool) {

@@ -3,6 +3,7 @@
 //! A record is expanded (Base64, gzip, zstd: `expand`), its form is told, and its readings are taken one by one
 //! (JSON: `documents`, CSV: `rows`), each a reading or a reject of its own.
 
+pub mod decimal;
 mod documents;
 pub mod drift;
 mod expand;
@@ -158,7 +159,7 @@ impl Decoder {
         position: Position,
     ) -> Result<Reading, Reject> {
         let found: Vec<Found<'_>> =
-            self.slots().zip(cells).map(|((role, _), cell)| understand(role, cell)).collect();
+            self.slots().zip(cells).map(|((role, _), cell)| self.understand(role, cell)).collect();
         self.reading(&found, position)
     }
 
@@ -194,6 +195,24 @@ impl Decoder {
             });
         }
         Ok(Reading { series, at, features, filled, position })
+    }
+
+    /// What a cell of a CSV holds.
+    fn understand<'c>(&self, role: Role, cell: Option<&'c str>) -> Found<'c> {
+        match (role, cell.map(str::trim)) {
+            (_, None) => Found::Absent,
+            (_, Some("")) => Found::Null,
+            (Role::Feature, Some(text)) => {
+                self.in_cell(text).map_or_else(|| Found::Text(text.into()), Found::Number)
+            }
+            (Role::Series | Role::Time, Some(text)) => Found::Text(text.into()),
+        }
+    }
+
+    fn in_cell(&self, text: &str) -> Option<f64> {
+        let with_comma = || decimal::comma_number(text).map(|read| read.number);
+        let comma = if self.input.decimal_comma { with_comma() } else { None };
+        comma.or_else(|| text.parse().ok())
     }
 
     fn time(&self, (found, name): (&Found<'_>, &String)) -> Result<Timestamp, Reject> {
@@ -254,15 +273,6 @@ enum Number {
 
 fn missing(field: &str) -> Reject {
     Reject::Missing { field: field.to_owned() }
-}
-
-fn understand(role: Role, cell: Option<&str>) -> Found<'_> {
-    match (role, cell.map(str::trim)) {
-        (_, None) => Found::Absent,
-        (_, Some("")) => Found::Null,
-        (Role::Feature, Some(text)) => text.parse().map_or_else(|_| Found::Text(text.into()), Found::Number),
-        (Role::Series | Role::Time, Some(text)) => Found::Text(text.into()),
-    }
 }
 
 /// The first number whose neighbour 64 bits cannot hold, 2⁵³.

@@ -53,8 +53,9 @@ impl Timestamp {
     }
 
     /// From text: RFC 3339 (`2026-11-21T03:40:07Z`, any offset), the same without an offset and with a
-    /// blank or `T` (`2014-04-01 00:05:00`, taken as UTC), a date, or an epoch number of `unit`s. `None` if it
-    /// is none of these.
+    /// blank or `T` (`2014-04-01 00:05:00`, taken as UTC), a date, the same with slashes (`2014/04/01 00:05`) or with
+    /// points, then with the day first (`1.4.2014 00:05`), or an epoch number of `unit`s. `None` if it is none of these:
+    /// of `01/04/2014` nobody can say which is the day.
     ///
     /// Eight digits can be a date (`20140401`) or a number: they are a date unless `unit` names one.
     pub fn parse_in(text: &str, unit: TimeUnit) -> Option<Self> {
@@ -74,7 +75,7 @@ impl Timestamp {
             let utc = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
             return Self::from_ms(utc.timestamp().as_millisecond());
         }
-        number()
+        year_first(text).or_else(|| dotted(text)).or_else(number)
     }
 
     /// Milliseconds since 1970.
@@ -174,6 +175,38 @@ fn rfc3339(text: &[u8]) -> Option<Timestamp> {
     (seconds >= 0).then_some(Timestamp(seconds * 1000 + fraction_ms))
 }
 
+/// `2026/11/21 10:00`.
+fn year_first(text: &str) -> Option<Timestamp> {
+    let (date, clock) = text.split_once([' ', 'T']).unwrap_or((text, ""));
+    let [year, month, day] = parts(date, '/')?;
+    if year.len() == 4 { civil(year, month, day, clock) } else { None }
+}
+
+/// `21.11.2026 10:00`.
+fn dotted(text: &str) -> Option<Timestamp> {
+    let (date, clock) = text.split_once(' ').unwrap_or((text, ""));
+    let [day, month, year] = parts(date, '.')?;
+    if year.len() == 4 { civil(year, month, day, clock) } else { None }
+}
+
+fn parts(date: &str, mark: char) -> Option<[&str; 3]> {
+    let parts: Vec<&str> = date.split(mark).collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    parts.try_into().ok().filter(|parts: &[&str; 3]| parts.iter().all(is_number))
+}
+
+/// The time `clock` (`10:00`, with seconds or without; midnight if it is empty) of a date, in UTC.
+fn civil(year: &str, month: &str, day: &str, clock: &str) -> Option<Timestamp> {
+    let clock = match clock.trim() {
+        "" => "00:00".to_owned(),
+        clock if clock.find(':') == Some(1) => format!("0{clock}"),
+        clock => clock.to_owned(),
+    };
+    let civil: jiff::civil::DateTime = format!("{year}-{month:0>2}-{day:0>2}T{clock}").parse().ok()?;
+    let utc = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Timestamp::from_ms(utc.timestamp().as_millisecond())
+}
+
 /// The milliseconds of `.250` and the like, up to nine digits, and what stands behind them.
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
@@ -221,6 +254,22 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let got = Timestamp::parse(text).map_or("none".to_owned(), |t| t.to_string());
         assert_eq!(got, expected, "{text:?}");
+    }
+
+    #[test]
+    fn dates_that_can_be_one_day_only_are_read() {
+        let shown = |text: &str| Timestamp::parse(text).map(|at| at.to_string());
+        for text in ["2026/11/21 10:00", "21.11.2026 10:00", "2026/11/21T10:00:00", "21.11.2026 10:00:00"] {
+            assert_eq!(shown(text).as_deref(), Some("2026-11-21T10:00:00Z"), "{text}");
+        }
+        assert_eq!(shown("1.4.2014 9:05").as_deref(), Some("2014-04-01T09:05:00Z"));
+        assert_eq!(shown("01.04.2014").as_deref(), Some("2014-04-01T00:00:00Z"));
+        assert_eq!(shown("21.11.2026 10:00:00.25").as_deref(), Some("2026-11-21T10:00:00.25Z"));
+        for text in
+            ["21/11/2026 10:00", "1/4/2014", "32.1.2014", "1.2.3", "1.4.14", "2014/13/01", "1.4.2014 25:00"]
+        {
+            assert_eq!(shown(text), None, "{text}");
+        }
     }
 
     #[test]

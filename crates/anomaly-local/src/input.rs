@@ -201,13 +201,23 @@ impl Rows {
         let mut head = head(source, input, &mut records)?;
         let enough = if opened.bytes.is_some() { SAMPLE_ROWS } else { 1 };
         let pending = sample(source, &mut records, &mut head, enough)?;
+        if head.format != Format::Json && head::is_headless(input, &head.columns) {
+            let names: Vec<String> = head.columns.iter().map(|column| column.name.clone()).collect();
+            return Err(head::no_header(source, &names, head.delimiter));
+        }
+        let mut input = input.clone();
+        let comma = decimals(source, &mut input, &mut head)?;
         let found = label.map(|place| Label::find(place, &head)).transpose();
         let found = found.map_err(|problem| InputError::new(&source.name, problem))?;
         let is_label = |column: &Column| label.is_some_and(|label| label == pointer(&column.name));
         let free: Vec<Column> = head.columns.iter().filter(|column| !is_label(column)).cloned().collect();
-        let chosen = columns::choose(input, &free, &source.series)
+        let chosen = columns::choose(&input, &free, &source.series)
             .map_err(|problem| no_numbers(source, problem, &head))?;
-        let notes = chosen.notes;
+        if opened.bytes.is_some() {
+            readable_time(source, &chosen.input, &head.columns)?;
+        }
+        let mut notes = chosen.notes;
+        notes.extend(comma);
         let mut rows = Self::build(source, chosen.input, head, records, opened.bytes)?;
         rows.label = found;
         rows.pending = pending;
@@ -392,6 +402,57 @@ impl Iterator for Rows {
             }
         }
     }
+}
+
+/// Whether the numbers of a CSV have decimal commas; it is then read so, and said.
+///
+/// # Errors
+/// If they look like it, and could be thousands as well.
+fn decimals(source: &Source, input: &mut Input, head: &mut Head) -> Result<Option<String>, InputError> {
+    let seen: Vec<(&Column, (&str, bool))> =
+        head.columns.iter().filter_map(|column| Some((column, column.comma()?))).collect();
+    if head.format == Format::Json || seen.is_empty() {
+        return Ok(None);
+    }
+    let (column, (example, _)) = seen[0];
+    let example = format!("{example} of column {:?}", column.name);
+    let is_sure = seen.iter().any(|(_, (_, is_sure))| *is_sure);
+    if !is_sure && !input.decimal_comma {
+        let error = InputError::new(
+            &source.name,
+            format_args!("the comma in {example} may part thousands or decimals"),
+        );
+        return Err(error.hint(
+            "if decimals: set decimal_comma = true under [input] in a file for --config; if thousands: write the numbers without",
+        ));
+    }
+    let note = (!input.decimal_comma).then(|| format!("numbers have decimal commas, such as {example}"));
+    input.decimal_comma = true;
+    head.columns = std::mem::take(&mut head.columns).into_iter().map(Column::with_commas).collect();
+    Ok(note)
+}
+
+/// # Errors
+/// If no time can be read from any of the first cells of what is to be the time.
+fn readable_time(source: &Source, input: &Input, columns: &[Column]) -> Result<(), InputError> {
+    let Some(name) = input.time.as_deref().map(display_name) else { return Ok(()) };
+    let text = columns.iter().find(|column| column.name == name).and_then(Column::no_time);
+    let Some(text) = text else { return Ok(()) };
+    let error = InputError::new(
+        &source.name,
+        format_args!("{name:?} is to be the time, and {text:?} is none that is read"),
+    );
+    let date = text.split_whitespace().next().unwrap_or_default();
+    let parts: Vec<&str> = date.split('/').collect();
+    let hint = match parts[..] {
+        [_, _, year] if year.len() == 4 => format!(
+            "if the day comes first: sed -E 's#([0-9]+)/([0-9]+)/([0-9]{{4}})#\\3/\\2/\\1#' '{}' | anomaly detect -   (if the month does: \\3/\\1/\\2)",
+            source.name
+        ),
+        _ => "write times as 2026-11-21T10:00:00Z or as seconds since 1970; --time names another column"
+            .to_owned(),
+    };
+    Err(error.hint(hint))
 }
 
 fn text_at(cells: &Cells, slot: usize) -> Option<std::borrow::Cow<'_, str>> {

@@ -202,14 +202,11 @@ fn when_no_row_can_be_judged_it_is_an_error() {
         "ts,latency_ms\nsoon,1\nlater,2\n",
         "",
         expect![[r#"
-        --- stderr
-        web.csv: time ts; series web; features latency_ms
-        error: web.csv: none of its 2 rows can be judged; row 1: not a time: "soon"
-        0 readings of 0 series, 0 alerts (0 resolved), 2 rejects, N s
-          2 time, first web.csv row 1: not a time: "soon"
-          1 input could not be read
-        --- exit 2
-    "#]],
+            --- stderr
+            error: web.csv: "ts" is to be the time, and "soon" is none that is read
+            hint: write times as 2026-11-21T10:00:00Z or as seconds since 1970; --time names another column
+            --- exit 2
+        "#]],
     );
 }
 
@@ -300,4 +297,125 @@ fn a_series_keeps_its_features() {
         --- exit 2
     "#]]
     .assert_eq(&bench.detect("a.csv b.csv --config one.toml").transcript());
+}
+
+/// Without a header the first row is data, be there a text in it.
+#[test]
+fn a_first_row_of_data_is_no_header() {
+    check(
+        "2026-01-01T00:00:00Z,web-1,5\n2026-01-01T00:00:01Z,web-2,6\n",
+        "",
+        expect![[r#"
+        --- stderr
+        error: web.csv: it has no header; its first line is: 2026-01-01T00:00:00Z, web-1, 5
+        hint: (echo timestamp,series,value; cat 'web.csv') | anomaly detect -
+        --- exit 2
+    "#]],
+    );
+    check(
+        "1;web-1;7,25\n2;web-2;7,5\n",
+        "",
+        expect![[r#"
+        --- stderr
+        error: web.csv: it has no header; its first line is: 1, web-1, 7,25
+        hint: (echo 'value1;series;value2'; cat 'web.csv') | anomaly detect -
+        --- exit 2
+    "#]],
+    );
+    let named = "timestamp,2025,2026\n2026-01-01T00:00:00Z,1,2\n2026-01-01T00:00:01Z,2,3\n";
+    let bench = Bench::new();
+    bench.put("web.csv", named);
+    let said = bench.detect("web.csv");
+    assert!(said.code == 0 && said.stderr.contains("features 2025, 2026"), "{said:?}");
+}
+
+#[test]
+fn what_is_written_in_another_country() {
+    let bench = Bench::new();
+    let row = |i: u32| {
+        format!(
+            "{:02}.11.2026 10:{:02};{};{},{}\n",
+            21 + i / 60,
+            i % 60,
+            ["nord", "süd"][i as usize % 2],
+            i % 7,
+            25 + i % 5
+        )
+    };
+    bench.put("web.csv", "time;region;v\n".to_owned() + &(0..200).map(row).collect::<String>());
+    let said = bench.detect("web.csv --rule static:threshold=6.28,on=v --scores s.csv");
+    expect![[r#"
+        web.csv: time time; series web; features v
+        note: web.csv: left out: region (no numbers)
+        note: web.csv: all rows are one series; --series region tells several apart
+        note: web.csv: numbers have decimal commas, such as 0,00 of column "v"
+        000 readings of 0 series, 0 alerts (0 resolved), 0 rejects, 00 ms
+    "#]]
+    .assert_eq(&said.stderr.replace(|c: char| c.is_ascii_digit(), "0"));
+    let scores = std::fs::read_to_string(bench.path("s.csv")).expect("scores");
+    assert!(
+        scores.lines().nth(7).is_some_and(|line| line.starts_with("21.11.2026 10:06,\"6,26\",")),
+        "{scores}"
+    );
+
+    check(
+        "time;v\n2026-01-01;1,234\n2026-01-02;2,345\n",
+        "",
+        expect![[r#"
+        --- stderr
+        error: web.csv: the comma in 1,234 of column "v" may part thousands or decimals
+        hint: if decimals: set decimal_comma = true under [input] in a file for --config; if thousands: write the numbers without
+        --- exit 2
+    "#]],
+    );
+    bench.put("comma.toml", "[input]\ndecimal_comma = true\n");
+    bench.put("thousand.csv", "time;v\n2026-01-01;1,234\n2026-01-02;2,345\n");
+    let said = bench.detect("thousand.csv --config comma.toml");
+    assert!(said.code == 0 && said.stderr.contains("2 readings"), "{said:?}");
+    check(
+        "time,v\n21/11/2026 10:00,1\n22/11/2026 10:00,2\n",
+        "",
+        expect![[r#"
+        --- stderr
+        error: web.csv: "time" is to be the time, and "21/11/2026 10:00" is none that is read
+        hint: if the day comes first: sed -E 's#([0-9]+)/([0-9]+)/([0-9]{4})#\3/\2/\1#' 'web.csv' | anomaly detect -   (if the month does: \3/\1/\2)
+        --- exit 2
+    "#]],
+    );
+    check(
+        "time,v\nyesterday,1\ntoday,2\n",
+        "",
+        expect![[r#"
+        --- stderr
+        error: web.csv: "time" is to be the time, and "yesterday" is none that is read
+        hint: write times as 2026-11-21T10:00:00Z or as seconds since 1970; --time names another column
+        --- exit 2
+    "#]],
+    );
+    check(
+        b"time,gr\xf6\xdfe\n2026-01-01,1\n",
+        "",
+        expect![[r#"
+        --- stderr
+        error: web.csv: it is not UTF-8 (byte 0xf6 in line 1)
+        hint: iconv -f WINDOWS-1252 -t UTF-8 'web.csv' | anomaly detect -
+        --- exit 2
+    "#]],
+    );
+}
+
+#[test]
+fn a_text_that_comes_again_may_tell_series_apart() {
+    let bench = Bench::new();
+    let row = |i: u32| {
+        format!("2026-01-01T00:{:02}:{:02}Z,{},5\n", i / 60, i % 60, ["north", "south"][i as usize % 2])
+    };
+    bench.put("web.csv", "time,region,v\n".to_owned() + &(0..40).map(row).collect::<String>());
+    let said = bench.detect("web.csv");
+    assert!(
+        said.stderr.contains("note: web.csv: all rows are one series; --series region tells several apart"),
+        "{said:?}"
+    );
+    let said = bench.detect("web.csv --series region");
+    assert!(said.stderr.contains("of 2 series") && !said.stderr.contains("note"), "{said:?}");
 }

@@ -18,6 +18,7 @@ pub(super) const KEYS: &[(&str, Known)] = &[
     ("compression", Known::Value),
     ("header", Known::Value),
     ("delimiter", Known::Value),
+    ("decimal_comma", Known::Value),
     ("time_unit", Known::Value),
     ("text_numbers", Known::Value),
     ("missing", Known::Value),
@@ -59,6 +60,9 @@ pub struct Input {
     /// semicolon, tab and bar in its first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
+    /// Whether the features of a CSV are written with decimal commas (`3,5`, `1.234,5`); a file's are found out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decimal_comma: bool,
     /// The unit of times that are numbers.
     #[serde(skip_serializing_if = "is_default")]
     pub time_unit: TimeUnit,
@@ -147,6 +151,7 @@ impl Default for Input {
             compression: Compression::Auto,
             header: None,
             delimiter: None,
+            decimal_comma: false,
             time_unit: TimeUnit::Auto,
             text_numbers: false,
             missing: Fill::Reject,

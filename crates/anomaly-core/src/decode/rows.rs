@@ -5,9 +5,9 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use crate::fields::Found;
 use crate::reject::Reject;
 
+use super::Decoder;
 use super::drift::Shape;
 use super::taking::Taking;
-use super::{Decoder, understand};
 use crate::config::Fill;
 
 /// How long a header may be to be kept in front of each rejected row, in bytes: a row alone could not be read
@@ -139,7 +139,7 @@ impl Places {
                 Some((column, None)) if column < self.width => Found::Beyond(row.count),
                 Some((_, None)) => Found::Absent,
                 Some((_, Some(cell))) => match std::str::from_utf8(cell) {
-                    Ok(cell) => understand(role, Some(cell)),
+                    Ok(cell) => decoder.understand(role, Some(cell)),
                     Err(_) => Found::Other("no UTF-8"),
                 },
             };

@@ -1,6 +1,9 @@
 //! Which column is what, where nobody said: time and series by well-known names, features by their numbers.
 
+use std::collections::BTreeSet;
+
 use anomaly_core::config::Input;
+use anomaly_core::decode::decimal::comma_number;
 use anomaly_core::fields::{display_name, pointer};
 use anomaly_core::time::Timestamp;
 
@@ -48,7 +51,18 @@ pub(crate) struct Column {
     numbers: usize,
     times: usize,
     others: usize,
+    /// How many of the others are numbers with a decimal comma, and of those how many for sure.
+    commas: usize,
+    sure_commas: usize,
+    /// The first of the others, each once, [`TEXTS_MAX`] at most.
+    texts: BTreeSet<String>,
+    first_text: Option<String>,
 }
+
+/// How many different texts of a column are remembered.
+const TEXTS_MAX: usize = 50;
+/// How much of a text is shown, in characters.
+const TEXT_CHARS_MAX: usize = 40;
 
 /// What one cell is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +89,55 @@ impl Column {
         Column { name: name.to_owned(), ..Column::default() }
     }
 
-    pub(crate) fn saw(&mut self, kind: Kind) {
+    /// Takes in a cell, or a field, that holds `text`.
+    pub(crate) fn saw(&mut self, kind: Kind, text: &str) {
         match kind {
             Kind::Empty => {}
             Kind::Number => self.numbers += 1,
             Kind::Time => self.times += 1,
-            Kind::Other => self.others += 1,
+            Kind::Other => self.saw_text(text.trim()),
         }
+    }
+
+    fn saw_text(&mut self, text: &str) {
+        self.others += 1;
+        if let Some(read) = comma_number(text).filter(|_| text.contains(',')) {
+            self.commas += 1;
+            self.sure_commas += usize::from(read.is_sure);
+        }
+        let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
+        self.first_text.get_or_insert_with(|| text.clone());
+        if self.texts.len() < TEXTS_MAX {
+            self.texts.insert(text);
+        }
+    }
+
+    /// Takes what is a number with a decimal comma for a number.
+    pub(crate) fn with_commas(mut self) -> Self {
+        self.others -= self.commas;
+        self.numbers += std::mem::take(&mut self.commas);
+        self
+    }
+
+    /// What a number with a decimal comma looks like in it: where all such cells are, and whether that is sure.
+    pub(crate) fn comma(&self) -> Option<(&str, bool)> {
+        let are_all = self.commas > 0 && self.commas == self.others;
+        self.first_text.as_deref().filter(|_| are_all).map(|text| (text, self.sure_commas > 0))
+    }
+
+    /// The first text in it, if it holds nothing from which a time can be read.
+    pub(crate) fn no_time(&self) -> Option<&str> {
+        self.first_text.as_deref().filter(|_| self.times + self.numbers == 0)
+    }
+
+    /// Whether it is a header's cell and the cells below it are of another kind.
+    pub(crate) fn is_unlike_its_name(&self) -> bool {
+        Kind::of(&self.name) == Kind::Other && self.numbers + self.times > self.others
+    }
+
+    /// Whether it says which series a reading is of, by the look of it: texts that come again.
+    fn looks_like_series(&self) -> bool {
+        self.others > self.numbers + self.times && self.texts.len() > 1 && 2 * self.texts.len() <= self.others
     }
 
     fn is_named(&self, names: &[&str]) -> bool {
@@ -164,8 +220,19 @@ impl Chosen {
         if !left_out.is_empty() {
             self.notes.push(format!("left out: {}", left_out.join(", ")));
         }
+        let series = free.iter().filter(|c| c.looks_like_series() && !c.is_named(&LABEL_NAMES));
+        let series: Vec<String> = series.map(|c| format!("--series {}", quoted(&c.name))).collect();
+        if !self.input.series.starts_with('/') && !series.is_empty() {
+            self.notes.push(format!("all rows are one series; {} tells several apart", series.join(" or ")));
+        }
         Ok(())
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(name: &str) -> String {
+    let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    if is_plain { name.to_owned() } else { format!("'{name}'") }
 }
 
 /// The names of `columns` for people.
@@ -195,7 +262,7 @@ mod tests {
     fn columns(header: &str, rows: &[&str]) -> Vec<Column> {
         let mut columns: Vec<Column> = header.split(',').map(Column::new).collect();
         for row in rows {
-            columns.iter_mut().zip(row.split(',')).for_each(|(c, cell)| c.saw(Kind::of(cell)));
+            columns.iter_mut().zip(row.split(',')).for_each(|(c, cell)| c.saw(Kind::of(cell), cell));
         }
         columns
     }
@@ -230,6 +297,23 @@ mod tests {
         check("timestamp,x", &["01/02/2014 10:00,1"], expect!["/timestamp stem /x; "]);
         check("x,y", &["1,", "N/A,2", "3,4"], expect!["none stem /x /y; "]);
         check("a,b", &["x,y"], expect!["no column holds numbers; there are: a, b"]);
+    }
+
+    #[test]
+    fn a_text_that_comes_again_may_tell_series_apart() {
+        let rows = ["1,north,ok,a,5", "2,south,ok,b,6", "3,north,ok,c,7", "4,south,ok,d,8"];
+        check(
+            "ts,a region,state,note,x",
+            &rows,
+            expect![
+                "/ts stem /x; left out: a region (no numbers), state (no numbers), note (no numbers); all rows are one series; --series 'a region' tells several apart"
+            ],
+        );
+        check(
+            "ts,host,region,x",
+            &["1,a,n,5", "2,b,s,6", "3,a,n,7", "4,b,s,8"],
+            expect!["/ts /host /x; left out: region (no numbers)"],
+        );
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use anomaly_core::config::{Format, Input};
+use anomaly_core::decode::decimal::comma_number;
+use anomaly_core::fields::display_name;
 
 use super::columns::{Column, Kind};
 use super::mark::Span;
@@ -52,23 +54,54 @@ pub(super) fn head(source: &Source, input: &Input, records: &mut Records) -> Res
         return Err(fail("it is not text (control characters stand in its first line)"));
     }
     if names.iter().all(|name| matches!(Kind::of(name), Kind::Number | Kind::Time)) {
-        return Err(no_header(source, &names));
+        return Err(no_header(source, &names, delimiter));
     }
     records.expect_width(names.len());
     let columns = names.iter().map(|name| Column::new(name)).collect();
     Ok(Head { format, delimiter, columns, span: Span::of(&header) })
 }
 
-fn no_header(source: &Source, names: &[String]) -> InputError {
-    let header = match names.len() {
-        1 => "value".to_owned(),
-        2 => "timestamp,value".to_owned(),
-        n => format!("timestamp,{}", (1..n).map(|i| format!("value{i}")).collect::<Vec<_>>().join(",")),
+/// The first line is of the kind of those below it, `columns`: no column is a number or a time under a name, and some
+/// name is one. What `input` names is a name, whatever it looks like.
+pub(super) fn is_headless(input: &Input, columns: &[Column]) -> bool {
+    let is_data = |column: &Column| matches!(Kind::of(&column.name), Kind::Number | Kind::Time);
+    let named: Vec<String> =
+        input.features.iter().chain(&input.time).map(|pointer| display_name(pointer)).collect();
+    columns.iter().any(is_data)
+        && !columns.iter().any(|column| column.is_unlike_its_name() || named.contains(&column.name))
+}
+
+/// A header for cells like these.
+fn header_for(names: &[String]) -> Vec<String> {
+    let kind = |name: &String| if comma_number(name).is_some() { Kind::Number } else { Kind::of(name) };
+    let kinds: Vec<Kind> = names.iter().map(kind).collect();
+    let count = |kind: Kind| kinds.iter().filter(|of| **of == kind).count();
+    let time = kinds
+        .iter()
+        .position(|kind| *kind == Kind::Time)
+        .or((kinds.len() > 1 && count(Kind::Other) == 0).then_some(0));
+    let series = kinds.iter().position(|kind| *kind == Kind::Other);
+    let mut values = 0;
+    let several = kinds.len() - usize::from(time.is_some()) - usize::from(series.is_some()) > 1;
+    let name = |(place, _): (usize, &Kind)| match place {
+        place if Some(place) == time => "timestamp".to_owned(),
+        place if Some(place) == series => "series".to_owned(),
+        _ if several => {
+            values += 1;
+            format!("value{values}")
+        }
+        _ => "value".to_owned(),
     };
+    kinds.iter().enumerate().map(name).collect()
+}
+
+pub(super) fn no_header(source: &Source, names: &[String], delimiter: u8) -> InputError {
+    let header = header_for(names).join(&char::from(delimiter).to_string());
+    let quoted = if delimiter == b',' { header.clone() } else { format!("'{header}'") };
     let found = names.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(", ");
     let error = InputError::new(&source.name, format_args!("it has no header; its first line is: {found}"));
     match source.path() {
-        Some(_) => error.hint(format!("(echo {header}; cat '{}') | anomaly detect -", source.name)),
+        Some(_) => error.hint(format!("(echo {quoted}; cat '{}') | anomaly detect -", source.name)),
         None => error.hint(format!("send the columns' names first: {header}")),
     }
 }
@@ -108,31 +141,32 @@ fn see_cells(columns: &mut [Column], cells: &Cells) -> bool {
     if columns.len() != cells.len() {
         return false;
     }
-    let kinds = cells.iter().map(|cell| Kind::of(&String::from_utf8_lossy(cell)));
-    columns.iter_mut().zip(kinds).fold(false, |any, (column, kind)| {
-        column.saw(kind);
-        any || kind == Kind::Number
+    let texts = cells.iter().map(String::from_utf8_lossy);
+    columns.iter_mut().zip(texts).fold(false, |any, (column, text)| {
+        let kind = Kind::of(&text);
+        column.saw(kind, &text);
+        any || kind == Kind::Number || comma_number(&text).is_some()
     })
 }
 
 fn see_fields(columns: &mut Vec<Column>, record: &[u8]) -> bool {
     let fields = top_level(record);
-    fields.into_iter().fold(false, |any, (name, kind)| {
+    fields.into_iter().fold(false, |any, (name, kind, text)| {
         let index = columns.iter().position(|c| c.name == name).unwrap_or_else(|| {
             columns.push(Column::new(&name));
             columns.len() - 1
         });
-        columns[index].saw(kind);
+        columns[index].saw(kind, &text);
         any || kind == Kind::Number
     })
 }
 
 /// The fields of a JSON object and what they hold, in their order; none if it is no object.
-fn top_level(record: &[u8]) -> Vec<(String, Kind)> {
+fn top_level(record: &[u8]) -> Vec<(String, Kind, String)> {
     use serde::de::{Deserializer, MapAccess, Visitor};
     struct Ordered;
     impl<'de> Visitor<'de> for Ordered {
-        type Value = Vec<(String, Kind)>;
+        type Value = Vec<(String, Kind, String)>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
@@ -141,16 +175,16 @@ fn top_level(record: &[u8]) -> Vec<(String, Kind)> {
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut fields = Vec::new();
             while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
-                let kind = match value {
-                    serde_json::Value::Null => Kind::Empty,
-                    serde_json::Value::Number(_) => Kind::Number,
+                let (kind, text) = match value {
+                    serde_json::Value::Null => (Kind::Empty, String::new()),
+                    serde_json::Value::Number(_) => (Kind::Number, String::new()),
                     serde_json::Value::String(text) => match Kind::of(&text) {
-                        Kind::Number => Kind::Other,
-                        kind => kind,
+                        Kind::Number => (Kind::Other, text),
+                        kind => (kind, text),
                     },
-                    _ => Kind::Other,
+                    other => (Kind::Other, other.to_string()),
                 };
-                fields.push((name, kind));
+                fields.push((name, kind, text));
             }
             Ok(fields)
         }

@@ -38,6 +38,13 @@ pub(crate) fn form(head: &[u8], format: Format, name: Option<&str>) -> Result<Fo
     if text.contains(&0) {
         return Err(not_text("not text (it holds zero bytes)", None, name));
     }
+    if let Err(error) = std::str::from_utf8(text)
+        && error.error_len().is_some()
+    {
+        let line = 1 + text[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        let what = format!("not UTF-8 (byte {:#04x} in line {line})", text[error.valid_up_to()]);
+        return Err(not_text(&what, Some("iconv -f WINDOWS-1252 -t UTF-8"), name));
+    }
     let first = text.iter().find(|b| !b.is_ascii_whitespace());
     match (format, first) {
         (Format::Auto | Format::Json, Some(b'[')) => {
@@ -86,6 +93,8 @@ mod tests {
         assert_eq!(form(b"{", Format::Csv, None), Ok(Format::Csv));
         assert_eq!(auto(b"\x1f\x8b\x08\0"), Err("it is compressed by gzip".to_owned()));
         assert_eq!(auto(b"\xff\xfea\0"), Err("it is UTF-16 text".to_owned()));
+        assert_eq!(auto(b"t,v\nGr\xf6\xdfe,1"), Err("it is not UTF-8 (byte 0xf6 in line 2)".to_owned()));
+        assert_eq!(auto(b"t,gr\xc3"), Ok(Format::Csv), "cut short by the first block's end");
         assert_eq!(auto(b"a\0b"), Err("it is not text (it holds zero bytes)".to_owned()));
         let array = form(b" [1]", Format::Auto, Some("x.json")).map_err(|e| e.hint);
         assert_eq!(array, Err("jq -c '.[]' 'x.json' | anomaly detect -".to_owned()));

@@ -111,7 +111,9 @@ fn what_cannot_be_read_says_so() {
     );
     check(
         b"\x01\x02\x03abc,\xff\xfe\n1,2\n",
-        expect!["web.csv: it is not text (control characters stand in its first line)"],
+        expect![[r#"
+            web.csv: it is not UTF-8 (byte 0xff in line 1)
+            hint: iconv -f WINDOWS-1252 -t UTF-8 'web.csv' | anomaly detect -"#]],
     );
     check(
         "2014-04-01 00:00:00,20.0\n2014-04-01 00:05:00,21\n",

@@ -16,7 +16,7 @@ pub use acknowledgement::{Acknowledgement, NOTE_CHARS_MAX};
 pub use held::Held;
 pub use id::AlertId;
 pub(crate) use life::Life;
-pub(crate) use watch::{Asked, Extra, Stepped};
+pub(crate) use watch::{Asked, Extra, Stepped, is_plain};
 pub use watch::{Standing, Watch};
 
 use crate::config::{Flapping, Severity};

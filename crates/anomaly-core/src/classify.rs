@@ -48,6 +48,14 @@ impl Found {
     fn nothing(why: Nothing, standing: Standing) -> Self {
         Found { number: None, finding: Finding::Unjudged(why), standing, filled: Vec::new(), fallback: false }
     }
+
+    /// No alert, and nothing in sight; as it mostly was on the reading before.
+    #[inline(always)]
+    fn stand_idle(&mut self, hold: MOfN) {
+        if !matches!(self.standing, Standing::Idle { hold: before } if before == hold) {
+            self.standing = Standing::Idle { hold };
+        }
+    }
 }
 
 impl Default for Found {

@@ -9,7 +9,7 @@ pub use standing::Standing;
 
 use super::{Acknowledgement, AlertId, Held, Life, Noted, Open, Step, shadow};
 use crate::calibration::Calibration;
-use crate::config::{Flapping, Rule};
+use crate::config::{Flapping, Missing, Rule};
 use crate::reading::SeriesId;
 use crate::rule::{self, Finding, Kept, Margin, Memory, Nothing};
 use crate::time::Timestamp;
@@ -73,25 +73,44 @@ pub(crate) struct Asked<'a> {
     pub(crate) calendar: Option<&'a str>,
 }
 
+/// Whether a normal reading is nothing to `rule` where nothing is in sight: it counts none, misses none, and learns
+/// nothing beside.
+pub(crate) fn is_plain(rule: &Rule) -> bool {
+    rule.missing == Missing::Skip && !rule.counts_readings() && !shadow::is_wanted(rule)
+}
+
 impl Watch {
-    /// Judges `number`, leaves in `finding` what is found, and moves the alert along. At most one step a reading.
-    /// `calibration` is that of the model whose score `number` is, where there is one.
+    /// Judges `number`, which is of the time `at`, and leaves in `finding` what is found. `calibration` is that of the
+    /// model whose score it is, where there is one.
     #[inline(always)]
-    pub(crate) fn observe(
+    pub(crate) fn judge(
         &mut self,
-        asked: Asked<'_>,
+        rule: &Rule,
+        at: Timestamp,
         number: Option<f64>,
         calibration: Option<&Calibration>,
         finding: &mut Finding,
-    ) -> Option<Box<Stepped>> {
-        let rule = asked.rule;
-        match number {
-            None => *finding = Finding::Unjudged(Nothing::Absent),
-            Some(number) => match calibration.and_then(|known| rule::calibrated(known, rule, number)) {
-                Some(by_model) => *finding = by_model,
-                None => self.judge(asked, number, finding),
-            },
+    ) {
+        let Some(number) = number else {
+            *finding = Finding::Unjudged(Nothing::Absent);
+            return;
+        };
+        match calibration.and_then(|known| rule::calibrated(known, rule, number)) {
+            Some(by_model) => *finding = by_model,
+            None if shadow::is_wanted(rule) => *finding = self.judge_beside(rule, at, number),
+            None => self.memory.judge_into(rule, at, number, finding),
         }
+    }
+
+    /// Whether nothing is in sight: then nothing comes of a normal reading where the rule is [`is_plain`].
+    #[inline(always)]
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        self.is_at_rest() && self.since.is_none() && self.life.is_none()
+    }
+
+    /// Moves the alert along after a finding. At most one step a reading.
+    pub(crate) fn take_in(&mut self, asked: Asked<'_>, finding: &Finding) -> Option<Box<Stepped>> {
+        let rule = asked.rule;
         if rule.counts_readings() {
             self.life_mut().count();
         }
@@ -106,14 +125,6 @@ impl Watch {
             self.tidy();
         }
         stepped
-    }
-
-    #[inline(always)]
-    fn judge(&mut self, Asked { rule, at, .. }: Asked<'_>, number: f64, finding: &mut Finding) {
-        match shadow::is_wanted(rule) {
-            true => *finding = self.judge_beside(rule, at, number),
-            false => self.memory.judge_into(rule, at, number, finding),
-        }
     }
 
     #[inline(never)]

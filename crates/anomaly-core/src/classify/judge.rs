@@ -9,7 +9,7 @@ use crate::calibration::Calibration;
 use crate::config::{Calendar, Effect, NoData, Rule, STREAMING};
 use crate::models::Model;
 use crate::reading::{Filled, Reading, Scored};
-use crate::rule::Nothing;
+use crate::rule::{Finding, Nothing};
 
 /// The rules, for readings that one model scored: what is the same for all of them is looked up once, and what comes
 /// of a reading is written where what came of the one before was.
@@ -142,8 +142,8 @@ impl Case<'_> {
         found: &mut Found,
         transitions: &mut Vec<Transition>,
     ) {
-        let Case { judge, scored, calendars, .. } = *self;
-        let Ready { rule, name, judges } = ready;
+        let Case { judge, scored, .. } = *self;
+        let Ready { rule, name, judges, is_plain } = ready;
         let reading = &scored.reading;
         if rule.series.is_some() && !self.is_for(rule) {
             *found = Found::nothing(Nothing::OtherSeries, Standing::Idle { hold: rule.hold });
@@ -162,28 +162,46 @@ impl Case<'_> {
         }
         let number = judges.number(scored);
         let calibration = if judge.is_calibrated { self.calibration(rule) } else { None };
-        let calendar = if calendars.is_empty() { None } else { self.calendar(rule, Effect::Hold) };
-        let asked = Asked { rule, series: &reading.series, at: reading.at, calendar };
         let watch = state.watches.of(name, place);
-        let stepped = watch.observe(asked, number, calibration, &mut found.finding);
+        watch.judge(rule, reading.at, number, calibration, &mut found.finding);
         found.number = number;
-        // Mostly things stand as they stood on the reading before.
-        let stood_idle = matches!(found.standing, Standing::Idle { hold } if hold == rule.hold);
-        if stepped.is_some() || !stood_idle || !watch.is_idle(rule) {
-            found.standing = watch.standing(rule, stepped.as_deref());
-        }
         found.fallback = judge.fallback.is_some() && *judges == Judges::Score;
         found.filled.clear();
         if !reading.filled.is_empty() {
             found.filled = self.filled(*judges);
         }
-        if let Some(stepped) = stepped {
-            let transition = self.transition(state, rule, *stepped);
-            transitions.push(Transition { fallback: found.fallback, ..transition });
+        let is_normal = matches!(found.finding, Finding::Normal(_));
+        match is_normal && *is_plain && watch.is_undisturbed() {
+            true => found.stand_idle(rule.hold),
+            false => self.go_on(ready, place, state, found, transitions),
         }
     }
 
     // What few readings need is kept out of the way of all others: its ingredients would be looked up for each.
+
+    /// Moves the alert along.
+    #[cold]
+    #[inline(never)]
+    fn go_on(
+        &self,
+        Ready { rule, name, .. }: &Ready,
+        place: usize,
+        state: &mut SeriesState,
+        found: &mut Found,
+        transitions: &mut Vec<Transition>,
+    ) {
+        let reading = &self.scored.reading;
+        let calendar = self.calendar(rule, Effect::Hold);
+        let watch = state.watches.of(name, place);
+        let stepped =
+            watch.take_in(Asked { rule, series: &reading.series, at: reading.at, calendar }, &found.finding);
+        found.standing = watch.standing(rule, stepped.as_deref());
+        if let Some(stepped) = stepped {
+            let (features, model) = (&self.rules.features, self.judge.model.name());
+            let transition = transition(features, state, rule, self.scored, *stepped, model);
+            transitions.push(Transition { fallback: found.fallback, ..transition });
+        }
+    }
 
     #[cold]
     #[inline(never)]
@@ -208,12 +226,6 @@ impl Case<'_> {
     #[inline(never)]
     fn filled(&self, judges: Judges) -> Vec<FilledIn> {
         filled_in(&self.rules.features, &self.scored.reading, |index| judges.rests_on(index))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn transition(&self, state: &SeriesState, rule: &Rule, stepped: Stepped) -> Transition {
-        transition(&self.rules.features, state, rule, self.scored, stepped, self.judge.model.name())
     }
 
     /// The calendar with this effect on what `rule` makes of the reading, by name.

@@ -2,6 +2,7 @@
 
 use super::judges;
 use super::watches::RuleName;
+use crate::alert;
 use crate::calibration::Calibration;
 use crate::config::{Calendar, Config, Effect, EventTime, ModelKind, On, Rule, Span};
 use crate::reading::{Scored, SeriesId};
@@ -179,6 +180,8 @@ pub(super) struct Ready {
     pub(super) rule: Rule,
     pub(super) name: RuleName,
     pub(super) judges: Judges,
+    /// Whether normal readings are mostly nothing to it ([`alert::is_plain`]).
+    pub(super) is_plain: bool,
 }
 
 /// What a rule judges.
@@ -196,7 +199,7 @@ impl Rules {
     fn new(rules: Vec<Rule>, features: Vec<String>) -> Self {
         let ready = |rule: Rule| {
             let (name, judges) = (RuleName::new(&rule.name), Judges::of(&rule, &features));
-            Ready { rule, name, judges }
+            Ready { is_plain: alert::is_plain(&rule), rule, name, judges }
         };
         Rules { ready: rules.into_iter().map(ready).collect(), features }
     }

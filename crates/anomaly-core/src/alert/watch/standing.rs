@@ -73,12 +73,6 @@ impl fmt::Display for Standing {
 }
 
 impl Watch {
-    /// Whether no alert is open, nor anything strange among the last readings that an alert of `rule` takes.
-    #[inline(always)]
-    pub(crate) fn is_idle(&self, rule: &Rule) -> bool {
-        self.open.is_none() && self.strange_of(rule) == 0
-    }
-
     fn strange_of(&self, rule: &Rule) -> u64 {
         self.strange & (u64::MAX >> (64 - rule.hold.n()))
     }

@@ -3,7 +3,17 @@ use crate::config::{Clear, Learn, MOfN, Method, Missing, Severity};
 
 fn observe(watch: &mut Watch, asked: Asked<'_>, number: Option<f64>) -> (Finding, Option<Box<Stepped>>) {
     let mut finding = Finding::Unjudged(Nothing::Silence);
-    let stepped = watch.observe(asked, number, None, &mut finding);
+    watch.judge(asked.rule, asked.at, number, None, &mut finding);
+    if matches!(finding, Finding::Normal(_)) && is_plain(asked.rule) && watch.is_undisturbed() {
+        let before = watch.clone();
+        assert!(watch.take_in(asked, &finding).is_none(), "nothing comes of it");
+        assert_eq!(
+            (&*watch, watch.standing(asked.rule, None)),
+            (&before, Standing::Idle { hold: asked.rule.hold })
+        );
+        return (finding, None);
+    }
+    let stepped = watch.take_in(asked, &finding);
     (finding, stepped)
 }
 

@@ -66,7 +66,8 @@ impl Timestamp {
         let number = || text.parse::<f64>().ok().and_then(|number| Self::from_epoch_in(number, unit));
         let is_number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if is_number && (unit != TimeUnit::Auto || text.len() > "20140401".len()) {
-            return number();
+            // A date with points is of the same characters, and no number.
+            return number().or_else(|| dotted(text));
         }
         if let Ok(instant) = text.parse::<jiff::Timestamp>() {
             return Self::from_ms(instant.as_millisecond());

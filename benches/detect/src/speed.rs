@@ -6,9 +6,11 @@ use krcf::{RandomCutForest, RandomCutForestOptions};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-/// Each detector is measured so many times, in turn, ahead of whatever else the machine does; medians are
+/// Each detector is measured so many times, in turn, ahead of whatever else the machine does; the quickest are
 /// printed.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
+/// Features of the series of several.
+const SEVERAL: usize = 4;
 
 /// The daily wave with noise that they all get, as often as needed.
 fn reading(n: u64) -> f64 {
@@ -22,10 +24,17 @@ fn reading(n: u64) -> f64 {
 /// The table's figures.
 pub(crate) fn measure() -> Result<Value> {
     let (mut streaming_rates, mut forest_rates, mut krcf_rates) = (Vec::new(), Vec::new(), Vec::new());
-    let mut bytes = (0, 0);
+    let (mut several_rates, mut bytes) = (Vec::new(), (0, 0, 0));
     for _ in 0..ROUNDS {
         let mut streaming = Streaming::new(StreamingOptions::default());
         streaming_rates.push(rate(20_000, 200_000, |value| detect(&mut streaming, value))?);
+        let mut several = Streaming::default();
+        several_rates.push(rate(5_000, 20_000, |value| {
+            let row: [f64; SEVERAL] = std::array::from_fn(|feature| value * (feature + 1) as f64);
+            let score = several.score(&row)?;
+            several.learn(&row)?;
+            Ok(score.unwrap_or(0.0))
+        })?);
         let mut forest = Forest::new(ForestOptions { shingle: 8, ..ForestOptions::default() })?;
         forest_rates.push(rate(3_000, 10_000, |value| detect(&mut forest, value))?);
         let mut krcf = krcf()?;
@@ -34,12 +43,13 @@ pub(crate) fn measure() -> Result<Value> {
             krcf.update(&[value as f32])?;
             Ok(score)
         })?);
-        bytes = (streaming.save().len(), forest.save().len());
+        bytes = (streaming.save().len(), several.save().len(), forest.save().len());
     }
     Ok(json!({
-        "streaming": median(streaming_rates)?, "streaming_bytes": bytes.0,
-        "forest": median(forest_rates)?, "forest_bytes": bytes.1,
-        "krcf": median(krcf_rates)?,
+        "streaming": quickest(streaming_rates)?, "streaming_bytes": bytes.0,
+        "four": quickest(several_rates)? * SEVERAL as f64, "four_bytes": bytes.1,
+        "forest": quickest(forest_rates)?, "forest_bytes": bytes.2,
+        "krcf": quickest(krcf_rates)?,
     }))
 }
 
@@ -80,7 +90,6 @@ fn processor_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-fn median(mut rates: Vec<f64>) -> Result<f64> {
-    rates.sort_unstable_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().context("nothing was measured")
+fn quickest(rates: Vec<f64>) -> Result<f64> {
+    rates.into_iter().max_by(f64::total_cmp).context("nothing was measured")
 }

@@ -1,4 +1,4 @@
-//! The Python function's interpreter and packages, in a virtual environment of their own.
+//! Python's interpreter and packages, in a virtual environment of their own: the function's, or another peer's.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,23 @@ use anyhow::{Context, Result, bail};
 use super::say;
 use crate::cargo;
 
-/// A virtual environment with what the function needs.
+/// A virtual environment with what a script needs.
 #[derive(Debug)]
 pub(super) struct Python {
     place: PathBuf,
 }
 
 impl Python {
-    /// Makes the environment, unless an earlier run did.
+    /// Makes the function's environment, unless an earlier run did.
     pub(super) fn prepare(place: &Path) -> Result<Self> {
+        Self::with(place, &peer("requirements.txt"))
+    }
+
+    /// Makes an environment in `place` with what `requirements`, a file, asks for, unless an earlier run did.
+    pub(super) fn with(place: &Path, requirements: &Path) -> Result<Self> {
         let python = Self { place: place.to_owned() };
-        let requirements = peer("requirements.txt");
         // Named for what is in it: other requirements, another environment.
-        let wanted = std::fs::read_to_string(&requirements)?;
+        let wanted = std::fs::read_to_string(requirements)?;
         let done = python.venv().join("done");
         if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
             return Ok(python);
@@ -69,7 +73,8 @@ impl Python {
         Ok(self.run(arguments)?.trim().parse()?)
     }
 
-    fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<String> {
+    /// What a script printed.
+    pub(super) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<String> {
         output(Command::new(self.interpreter()).args(arguments))
     }
 }

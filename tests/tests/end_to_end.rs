@@ -305,6 +305,7 @@ kind = "none"
 name = "quiet"
 series = "web-*"
 method = { kind = "no-data", after = "1s" }
+severity = [{ at = 1.0, level = "warning" }]
 "#;
 
 /// The schedule's call, with the role and the index of the template.

@@ -208,6 +208,11 @@ impl Transition {
         matches!(self.margin.basis, Basis::Silence { .. })
     }
 
+    /// Whether it is of a silence and no reading made it: that one fell silent, or has been for so long that it is worse.
+    pub fn is_by_silence(&self) -> bool {
+        self.is_of_silence() && matches!(self.step, Step::Fired | Step::Escalated)
+    }
+
     /// How long the alert has lasted, from the first anomalous reading to this step, in milliseconds.
     pub fn lasted_ms(&self) -> i64 {
         self.at.ms_since(self.since)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState};
-use anomaly_core::config::{Config, EventTime, MOfN, Method, NoData, Rule};
+use anomaly_core::config::{Band, Config, EventTime, MOfN, Method, NoData, Rule, Severity};
 use anomaly_core::position::Sequence;
 use anomaly_core::reading::SeriesId;
 use anomaly_core::time::Timestamp;
@@ -12,6 +12,7 @@ use anomaly_core::wire::{ChunkV1, RowV1};
 use anomaly_fakes::failing::{Failing, Failure};
 use anomaly_fakes::memory::MemoryTables;
 use anomaly_pipeline::classify::{Flushed, Tables, classify_chunk, flush};
+use anomaly_pipeline::ports::States;
 use proptest::prelude::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -22,8 +23,15 @@ fn series(name: &str) -> SeriesId {
     SeriesId::new(name).expect("a name")
 }
 
-/// Silent after ten minutes.
+/// Silent after ten minutes, which is never worse than a warning.
 fn config() -> Config {
+    let mut config = escalating();
+    config.rules[0].severity = vec![Band { at: 1.0, level: Severity::Warning }];
+    config
+}
+
+/// Silent after ten minutes, critical after fifteen.
+fn escalating() -> Config {
     let method = Method::NoData(NoData { after: Duration::from_secs(600) });
     let rule = Rule { name: "quiet".to_owned(), method, hold: MOfN::default(), ..Rule::default() };
     Config { rules: vec![rule], ..Config::default() }
@@ -94,6 +102,22 @@ async fn a_sweep_tells_silence_once_and_a_reading_ends_it() {
     assert_eq!(shown(&tables), [step("a", "fired", 1_600)], "what comes again ends nothing");
     classify(&tables, &policy, &[row("a", 2_001)], 2_001).await;
     assert_eq!(shown(&tables), [step("a", "fired", 1_600), step("a", "resolved", 2_001)]);
+}
+
+/// Once, at the time it is worse, whenever the sweep comes by; and the index does not show it any more.
+#[tokio::test]
+async fn a_silence_that_lasts_gets_worse() {
+    let (tables, policy) = (MemoryTables::default(), policy_of(&escalating()));
+    classify(&tables, &policy, &[row("a", 1_000)], 1_000).await;
+    assert_eq!(sweep(&tables, &policy, 1_660).await.transitions, 1);
+    assert_eq!(sweep(&tables, &policy, 1_899).await, Flushed::default());
+    assert_eq!(sweep(&tables, &policy, 1_940).await.transitions, 1);
+    let state = tables.state(&series("a"));
+    assert_eq!(sweep(&tables, &policy, 9_000).await, Flushed::default(), "once");
+    assert_eq!(tables.state(&series("a")), state, "and the state is not written again");
+    assert_eq!(tables.due(at(99_999), 9).await.expect("listed"), []);
+    assert_eq!(shown(&tables), [step("a", "fired", 1_600), step("a", "escalated", 1_900)]);
+    assert_eq!(told(&tables)[1].severity, Severity::Critical);
 }
 
 /// A chunk out of the dead-letter queue is no sign of life.
@@ -171,7 +195,7 @@ proptest! {
         is_by_event_time in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let mut config = config();
+        let mut config = escalating();
         if is_by_event_time {
             let [late, out_of_order] = [16, 5].map(Duration::from_secs);
             config.input.event_time = Some(EventTime { late, out_of_order, ..EventTime::default() });

@@ -234,20 +234,25 @@ fn why_knows_of_silences() {
         &bench,
         &format!("why {}", fired["alert"].as_str().expect("a name")),
         expect![[r#"
-        alert dcc56c540fbb6048 of b by quiet
+            alert dcc56c540fbb6048 of b by quiet
 
-        1 fired at 2026-01-01T00:10:00Z, by row 11 of hosts.csv
-          quiet on silence: warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
-            excess 1; normal with `after` above 10 min
-            an alert fires
+            1 fired at 2026-01-01T00:10:00Z, by row 11 of hosts.csv
+              quiet on silence: warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
+                excess 1; normal with `after` above 10 min
+                an alert fires
 
-        2 resolved at 2026-01-01T00:20:00Z, by row 21 of hosts.csv
-          quiet on silence: critical: no data for 20 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
-            excess 2; normal with `after` above 20 min
-            the alert is over
-        --- stderr
-        --- exit 0
-    "#]],
+            2 escalated at 2026-01-01T00:15:00Z, by row 16 of hosts.csv
+              quiet on silence: critical: no data for 15 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
+                excess 1.5; normal with `after` above 15 min
+                the alert is worse than it was
+
+            3 resolved at 2026-01-01T00:20:00Z, by row 21 of hosts.csv
+              quiet on silence: critical: no data for 20 min, silent from 10 min (last seen 2026-01-01T00:00:00Z)
+                excess 2; normal with `after` above 20 min
+                the alert is over
+            --- stderr
+            --- exit 0
+        "#]],
     );
 }
 

@@ -344,14 +344,16 @@ fn what_is_written_in_another_country() {
     };
     bench.put("web.csv", "time;region;v\n".to_owned() + &(0..200).map(row).collect::<String>());
     let said = bench.detect("web.csv --rule static:threshold=6.28,on=v --scores s.csv");
-    expect![[r#"
-        web.csv: time time; series web; features v
-        note: web.csv: left out: region (no numbers)
-        note: web.csv: all rows are one series; --series region tells several apart
-        note: web.csv: numbers have decimal commas, such as 0,00 of column "v"
-        000 readings of 0 series, 0 alerts (0 resolved), 0 rejects, 00 ms
-    "#]]
-    .assert_eq(&said.stderr.replace(|c: char| c.is_ascii_digit(), "0"));
+    let notes: Vec<&str> = said.stderr.lines().filter(|line| line.starts_with("note")).collect();
+    assert_eq!(
+        notes,
+        [
+            "note: web.csv: left out: region (no numbers)",
+            "note: web.csv: all rows are one series; --series region tells several apart",
+            "note: web.csv: numbers have decimal commas, such as 0,25 of column \"v\""
+        ]
+    );
+    assert!(said.stderr.contains("200 readings of 1 series"), "{said:?}");
     let scores = std::fs::read_to_string(bench.path("s.csv")).expect("scores");
     assert!(
         scores.lines().nth(7).is_some_and(|line| line.starts_with("21.11.2026 10:06,\"6,26\",")),

@@ -52,10 +52,20 @@ fn silence_is_told_at_its_place() {
           cpu  10
           alert 18485676bc1e259e transition 1
 
+        WORSE, CRITICAL web-2: quiet at 2026-01-01T00:20:00Z
+          no data from web-2 for 15 min (last seen 2026-01-01T00:05:00Z); its last reading was
+          cpu  5
+          alert 6f3716405f6428ff transition 2
+
+        WORSE, CRITICAL web-1: quiet at 2026-01-01T00:25:00Z
+          no data from web-1 for 15 min (last seen 2026-01-01T00:10:00Z); its last reading was
+          cpu  10
+          alert 18485676bc1e259e transition 2
+
         RESOLVED web-1: quiet at 2026-01-01T00:25:00Z
           no data from web-1 for 15 min (last seen 2026-01-01T00:10:00Z); and now
           cpu  25
-          alert 18485676bc1e259e transition 2
+          alert 18485676bc1e259e transition 3
 
         WARNING web-3: quiet at 2026-01-01T00:30:00Z
           no data from web-3 for 10 min (last seen 2026-01-01T00:20:00Z); its last reading was
@@ -77,6 +87,8 @@ fn silence_is_told_at_its_place() {
     expect![[r#"
         {"row":7,"series":"web-2","time":"2026-01-01T00:15:00Z","rule":"quiet","on":"silence","value":600.0,"score":null,"state":"anomalous","anomalous":true,"severity":"warning","threshold":600.0,"excess":1.0000000000000002,"because":"warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:05:00Z)","alert":"an alert fires"}
         {"row":8,"series":"web-1","time":"2026-01-01T00:20:00Z","rule":"quiet","on":"silence","value":600.0,"score":null,"state":"anomalous","anomalous":true,"severity":"warning","threshold":600.0,"excess":1.0000000000000002,"because":"warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:10:00Z)","alert":"an alert fires"}
+        {"row":8,"series":"web-2","time":"2026-01-01T00:20:00Z","rule":"quiet","on":"silence","value":900.0,"score":null,"state":"anomalous","anomalous":true,"severity":"critical","threshold":600.0,"excess":1.5,"because":"critical: no data for 15 min, silent from 10 min (last seen 2026-01-01T00:05:00Z)","alert":"the alert is worse than it was"}
+        {"row":9,"series":"web-1","time":"2026-01-01T00:25:00Z","rule":"quiet","on":"silence","value":900.0,"score":null,"state":"anomalous","anomalous":true,"severity":"critical","threshold":600.0,"excess":1.5,"because":"critical: no data for 15 min, silent from 10 min (last seen 2026-01-01T00:10:00Z)","alert":"the alert is worse than it was"}
         {"row":9,"series":"web-1","time":"2026-01-01T00:25:00Z","rule":"quiet","on":"silence","value":900.0,"score":null,"state":"anomalous","anomalous":true,"severity":"critical","threshold":600.0,"excess":1.5,"because":"critical: no data for 15 min, silent from 10 min (last seen 2026-01-01T00:10:00Z)","alert":"the alert is over"}
         {"row":10,"series":"web-3","time":"2026-01-01T00:30:00Z","rule":"quiet","on":"silence","value":600.0,"score":null,"state":"anomalous","anomalous":true,"severity":"warning","threshold":600.0,"excess":1.0000000000000002,"because":"warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:20:00Z)","alert":"an alert fires"}
         {"row":10,"series":"web-3","time":"2026-01-01T00:30:00Z","rule":"quiet","on":"silence","value":600.0,"score":null,"state":"anomalous","anomalous":true,"severity":"warning","threshold":600.0,"excess":1.0000000000000002,"because":"warning: no data for 10 min, silent from 10 min (last seen 2026-01-01T00:20:00Z)","alert":"the alert is over"}"#]].assert_eq(&silences.join("\n"));

@@ -1,18 +1,19 @@
 //! Silence: the steps of alerts that no reading makes, because none comes.
 //!
 //! [`fall_silent`] is what a sweep says, by a clock; [`hear`] what the next reading says. Both fire an alert at its
-//! deadline, by the same id and with the same words, so that it does not matter how often sweeps come by: of a silence
-//! that no sweep saw, the reading that ends it tells both. All times are those of arrival: a stream that replays old
+//! deadline, and have it get worse when the silence has lasted for long enough, by the same id and with the same words,
+//! so that it does not matter how often sweeps come by: of a silence that no sweep saw, the reading that ends it tells
+//! all. All times are those of arrival: a stream that replays old
 //! events is not silent, and by event time a reading is heard when it comes, however long it then waits.
 
 use serde::{Deserialize, Serialize};
 
 use super::policy::Ready;
 use super::{FEATURES_KEPT, Found, Policy, SeriesState, judges};
-use crate::alert::{Acknowledgement, Asked, Feature, Standing, Step, Stepped, Transition};
+use crate::alert::{Acknowledgement, Asked, Feature, Open, Standing, Step, Stepped, Transition};
 use crate::config::{NoData, Rule};
 use crate::reading::{Filling, Reading, SeriesId};
-use crate::rule::no_data::{Silence, deadline};
+use crate::rule::no_data::{deadline, lasting};
 use crate::rule::{Finding, Nothing};
 use crate::time::Timestamp;
 
@@ -118,10 +119,11 @@ fn listen_for(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Op
     let heard = Heard::of(reading);
     for (Ready { rule, name, .. }, no_data) in policy.on_silence(series) {
         let watch = state.watches.of(name, 0);
-        let Some((since, fired_at)) = watch.open().map(|open| (open.since, open.fired_at)) else { continue };
+        let Some((since, last)) = watch.open().map(|open| (open.since, open.peak_at)) else { continue };
         let margin = no_data.margin(since, at);
-        if let Some(stepped) = watch.be_heard(rule, at.max(fired_at), margin) {
-            transitions.push(transition(policy, series, rule, *stepped, at.max(fired_at), &heard));
+        // A sweep may have come by while it was on its way: an alert's steps do not go back in time.
+        if let Some(stepped) = watch.be_heard(rule, at.max(last), margin) {
+            transitions.push(transition(policy, series, rule, *stepped, at.max(last), &heard));
         }
     }
     state.heard = Some(Box::new(heard));
@@ -129,7 +131,7 @@ fn listen_for(policy: &Policy, state: &mut SeriesState, reading: &Reading) -> Op
 }
 
 /// What is to be said at `now` of the silence of `series`: the alerts whose deadline has passed fire, each at its
-/// deadline. Said once; the next reading ends it.
+/// deadline, and get worse, each time when a higher band of severity is reached. Said once; the next reading ends it.
 pub fn fall_silent(
     policy: &Policy,
     state: &mut SeriesState,
@@ -140,20 +142,35 @@ pub fn fall_silent(
     fire(policy, state, series, later(now, -lag_ms))
 }
 
-/// Fires what is silent at `until`.
+/// When the alert of a silence since `heard` takes its next step by itself: at the deadline it fires, and it is worse
+/// where a higher band of the rule's severity begins; `None` if nothing is left to be said.
+fn next(rule: &Rule, no_data: &NoData, heard: Timestamp, open: Option<&Open>) -> Option<Timestamp> {
+    let from = match open {
+        None => deadline(heard, no_data.after),
+        Some(open) => {
+            let worse = rule.severity.iter().filter(|band| band.level > open.severity);
+            worse.map(|band| lasting(no_data, heard, band.at).max(open.peak_at)).min()?
+        }
+    };
+    Some(from).filter(|from| *from > heard && *from < Timestamp::LAST)
+}
+
+/// Takes the steps of what is silent at `until`, each at its time.
 fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Timestamp) -> Vec<Transition> {
     let Some(heard) = state.heard.take() else { return Vec::new() };
     let mut transitions = Vec::new();
     for (Ready { rule, name, .. }, no_data) in policy.on_silence(series) {
         let watch = state.watches.of(name, 0);
-        if let (None, Silence::For { since, .. }) =
-            (watch.open(), Silence::at(heard.at, no_data.after, until))
-        {
-            let margin = no_data.margin(heard.at, since);
+        while let Some(from) = next(rule, no_data, heard.at, watch.open()).filter(|from| until >= *from) {
+            let margin = no_data.margin(heard.at, from);
             // No calendar holds it: nothing would tell of it when the calendar's time is over.
-            let asked = Asked { rule, series, at: since, calendar: None };
-            let stepped = watch.fall_silent(asked, heard.at, margin);
-            transitions.push(transition(policy, series, rule, *stepped, since, &heard));
+            let asked = Asked { rule, series, at: from, calendar: None };
+            let stepped = match watch.open() {
+                None => Some(watch.fall_silent(asked, heard.at, margin)),
+                Some(_) => watch.be_silent_still(asked, margin),
+            };
+            let Some(stepped) = stepped else { break };
+            transitions.push(transition(policy, series, rule, *stepped, from, &heard));
         }
     }
     state.heard = Some(heard);
@@ -164,9 +181,11 @@ fn fire(policy: &Policy, state: &mut SeriesState, series: &SeriesId, until: Time
 /// all has been said.
 pub fn silent_from(policy: &Policy, state: &SeriesState, series: &SeriesId) -> Option<Timestamp> {
     let heard = state.heard.as_ref()?;
-    let is_open = |rule: &Rule| state.watches.get(&rule.name).is_some_and(|watch| watch.open().is_some());
-    let unsaid = policy.on_silence(series).filter(|(ready, _)| !is_open(&ready.rule));
-    unsaid.map(|(_, no_data)| deadline(heard.at, no_data.after)).min()
+    let open = |rule: &Rule| state.watches.get(&rule.name).and_then(|watch| watch.open());
+    let steps = policy
+        .on_silence(series)
+        .filter_map(|(Ready { rule, .. }, no_data)| next(rule, no_data, heard.at, open(rule)));
+    steps.min()
 }
 
 /// Notes in `state`, which is about to be written, when a sweep must come by. `now` is when its newest reading was

@@ -53,6 +53,20 @@ impl NoData {
     }
 }
 
+/// When the silence of a series that was last heard at `last` has lasted for `times` as long as it should at most: the
+/// first millisecond whose margin says so.
+pub(crate) fn lasting(no_data: &NoData, last: Timestamp, times: f64) -> Timestamp {
+    let ms = no_data.after.as_secs_f64() * 1_000.0 * times;
+    let at = |ms: i64| last.as_ms().checked_add(ms).and_then(Timestamp::from_ms).unwrap_or(Timestamp::LAST);
+    // Beyond what is a time the conversion saturates, and so does `at`.
+    let rounded = at(ms.round() as i64);
+    if no_data.margin(last, rounded).excess >= times {
+        rounded
+    } else {
+        at((ms.round() as i64).saturating_add(1))
+    }
+}
+
 /// When a series that was last heard at `last` is silent; the end of time if that lies behind it.
 pub fn deadline(last: Timestamp, after: Duration) -> Timestamp {
     let after_ms = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
@@ -62,6 +76,20 @@ pub fn deadline(last: Timestamp, after: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silence_lasts_so_long_from_one_millisecond_on() {
+        let last = Timestamp::from_ms(100_000).expect("in range");
+        for (after_ms, times) in [(600_000, 1.5), (600_000, 1.1), (1_000, 3.3), (7_001, 2.7), (600_000, 6.0)]
+        {
+            let no_data = NoData { after: Duration::from_millis(after_ms) };
+            let from = lasting(&no_data, last, times);
+            let before = Timestamp::from_ms(from.as_ms() - 1).expect("in range");
+            assert!(no_data.margin(last, from).excess >= times, "{after_ms} {times}");
+            assert!(no_data.margin(last, before).excess < times, "{after_ms} {times}");
+        }
+        assert_eq!(lasting(&NoData { after: Duration::MAX }, last, 9.0), Timestamp::LAST);
+    }
 
     #[test]
     fn a_deadline_passes_once_and_is_the_same_whenever_one_looks() {

@@ -144,6 +144,20 @@ impl Watch {
         stepped
     }
 
+    /// The silence lasts, at the time that `asked` names, as `margin` says, and is worse for it. `None` if it is not.
+    pub(crate) fn be_silent_still(&mut self, asked: Asked<'_>, margin: Margin) -> Option<Box<Stepped>> {
+        let reached = asked.rule.severity.iter().filter(|band| margin.excess >= band.at);
+        let severity = reached.map(|band| band.level).max()?;
+        let open = self.open.as_mut().filter(|open| severity > open.severity)?;
+        (open.severity, open.peak, open.peak_at) = (severity, margin, asked.at);
+        if let Some(life) = &mut self.life {
+            life.go_on(asked.at, true);
+        }
+        let stepped = self.tell_again(asked, Step::Escalated, margin);
+        self.tidy();
+        stepped
+    }
+
     /// Is over at `at`, because something came; `margin` is of the whole silence.
     pub(crate) fn be_heard(&mut self, rule: &Rule, at: Timestamp, margin: Margin) -> Option<Box<Stepped>> {
         let mut alert = *self.open.take()?;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::{classify, judge};
 use super::*;
-use crate::config::{Config, EventTime, Method, On, Pattern};
+use crate::config::{Band, Config, EventTime, Method, On, Pattern, Severity};
 use crate::position::{Position, Sequence};
 use crate::reading::Scored;
 
@@ -91,17 +91,65 @@ fn a_silence_is_told_once_and_ended_by_the_next_reading() {
     assert_eq!(life.reads(10_060), "");
     assert_eq!(life.sweeps(10_659), "");
     assert_eq!(life.sweeps(10_660), "quiet fired 10660", "inclusive");
+    assert_eq!(life.state.due(), Some(at(10_960)), "half as long again is critical");
+    assert_eq!(life.sweeps(10_959), "");
+    assert_eq!(life.sweeps(11_000), "quiet escalated 10960");
     assert_eq!(life.state.due(), None, "all is said");
     assert_eq!(life.sweeps(99_999), "", "once");
     assert_eq!(life.reads(100_000), "quiet resolved 100000");
     assert_eq!(life.reads(100_600), "quiet fired 100600, quiet resolved 100600", "no sweep came by");
-    let [fired, resolved, next, _] = &life.told[..] else { panic!("{:?}", life.told) };
+    let [fired, worse, resolved, next, _] = &life.told[..] else { panic!("{:?}", life.told) };
     assert_eq!((fired.since, fired.fired_at, fired.severity.as_str()), (at(10_060), at(10_660), "warning"));
     assert_eq!((fired.features[0].value, fired.width), (2.0, 1), "the last good value");
-    assert_eq!((&fired.alert, fired.number, resolved.number), (&resolved.alert, 1, 2));
+    assert_eq!((&fired.alert, fired.number, worse.number, resolved.number), (&resolved.alert, 1, 2, 3));
+    assert_eq!(
+        (worse.severity.as_str(), worse.margin.judged, &worse.alert),
+        ("critical", 900.0, &fired.alert)
+    );
     assert_eq!((resolved.lasted_ms(), resolved.severity.as_str()), (89_940_000, "critical"));
     assert_eq!((resolved.margin.judged, resolved.features[0].value), (89_940.0, 3.0));
     assert_ne!(fired.alert, next.alert);
+}
+
+#[test]
+fn a_silence_gets_worse_with_each_band_once() {
+    let band = |at: f64, level: Severity| Band { at, level };
+    let severity =
+        vec![band(1.0, Severity::Info), band(2.0, Severity::Warning), band(6.0, Severity::Critical)];
+    let bands = Rule { severity, ..rule("quiet", 600, None) };
+    let mut life = Life::new(policy(vec![bands.clone()]));
+    life.reads(0);
+    assert_eq!(life.sweeps(1_199), "quiet fired 600");
+    assert_eq!(life.sweeps(1_200), "quiet escalated 1200");
+    assert_eq!((life.sweeps(1_201).as_str(), life.state.due()), ("", Some(at(3_600))));
+    assert_eq!(life.reads(9_000), "quiet escalated 3600, quiet resolved 9000", "no sweep came by");
+    let levels: Vec<&str> = life.told.iter().map(|t| t.severity.as_str()).collect();
+    assert_eq!(levels, ["info", "warning", "critical", "critical"]);
+    // One that fired, and whose rule is given other bands meanwhile, is worse from now on.
+    life.sweeps(9_600);
+    life.policy = policy(vec![Rule { severity: vec![band(1.0, Severity::Critical)], ..bands }]);
+    assert_eq!(life.sweeps(9_700), "quiet escalated 9600");
+    // One level has nothing worse.
+    let one = Rule { severity: vec![band(1.0, Severity::Warning)], ..rule("quiet", 600, None) };
+    let mut life = Life::new(policy(vec![one]));
+    life.reads(0);
+    assert_eq!(life.sweeps(99_000), "quiet fired 600");
+    assert_eq!(life.state.due(), None);
+}
+
+/// Who has seen that one is silent has not seen for how long.
+#[test]
+fn an_acknowledged_silence_that_gets_worse_is_not_acknowledged_any_more() {
+    let mut life = Life::new(policy(vec![rule("quiet", 600, None)]));
+    life.reads(0);
+    life.sweeps(700);
+    let fired = life.told[0].clone();
+    let said = Acknowledgement { note: Some("the link is down".to_owned()), ..Acknowledgement::by("ann") };
+    life.state.acknowledge(&fired, &said, at(800)).expect("it is open");
+    assert_eq!(life.sweeps(900), "quiet escalated 900");
+    let worse = life.told.last().expect("a step");
+    assert_eq!((worse.number, worse.note.as_deref()), (3, Some("the link is down")));
+    assert!(life.state.watches().all(|(_, watch)| !watch.is_acknowledged()));
 }
 
 #[test]
@@ -110,8 +158,10 @@ fn each_rule_has_its_series_and_its_time() {
     let mut life = Life::new(policy(rules));
     life.reads(0);
     assert_eq!(life.sweeps(60), "short fired 60");
+    assert_eq!(life.state.due(), Some(at(90)), "when it is worse");
+    assert_eq!(life.sweeps(90), "short escalated 90");
     assert_eq!(life.state.due(), Some(at(600)));
-    assert_eq!(life.sweeps(6_000), "long fired 600");
+    assert_eq!(life.sweeps(6_000), "long fired 600, long escalated 900");
     assert_eq!(life.reads(6_001), "short resolved 6001, long resolved 6001");
     life.policy = policy(vec![rule("other", 1, Some("db-*"))]);
     assert_eq!(life.sweeps(60_000), "");
@@ -122,10 +172,10 @@ fn each_rule_has_its_series_and_its_time() {
 fn what_arrived_before_ends_no_silence() {
     let mut life = Life::new(policy(vec![rule("quiet", 600, None)]));
     life.reads(1_000);
-    assert_eq!(life.sweeps(2_000), "quiet fired 1600");
+    assert_eq!(life.sweeps(2_000), "quiet fired 1600, quiet escalated 1900");
     assert_eq!(life.reads(999), "", "a reading of another partition, older than the last");
-    assert_eq!(life.reads(1_599), "quiet resolved 1600", "it was on its way when the sweep came by");
-    assert_eq!(life.told[1].margin.judged, 599.0);
+    assert_eq!(life.reads(1_599), "quiet resolved 1900", "it was on its way when the sweep came by");
+    assert_eq!(life.told[2].margin.judged, 599.0);
     assert_eq!(life.state.due(), Some(at(2_199)));
 }
 
@@ -155,6 +205,8 @@ fn while_readings_come_late_to_us_silence_is_told_later_by_as_much() {
     assert_eq!(state.due(), Some(at(3_400)), "said once");
     assert_eq!(fall_silent(&policy, &mut state, &name, at(3_399)), []);
     assert_eq!(shown(&fall_silent(&policy, &mut state, &name, at(3_400))), "quiet fired 1600");
+    schedule(&policy, &mut state, &name, at(3_400));
+    assert_eq!(state.due(), Some(at(3_700)), "and that it is worse, too");
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Run<'_> {
         row: u64,
         transitions: &[Transition],
     ) -> Result<(), DetectError> {
-        let fired = |t: &&Transition| t.is_of_silence() && t.step == Step::Fired;
+        let fired = |t: &&Transition| t.is_by_silence();
         for fired in transitions.iter().filter(fired) {
             let (series, at) = (&fired.series, fired.at);
             if !self.wants(series, at) {
@@ -180,7 +180,7 @@ impl Reader {
         let Transition { series, at, .. } = step;
         let (index, (rule, on)) =
             self.terms.policy.names(series).enumerate().find(|(_, (rule, _))| rule.name == step.rule)?;
-        let of_silence = (step.is_of_silence() && step.step == Step::Fired).then(|| Found::of_silence(step));
+        let of_silence = step.is_by_silence().then(|| Found::of_silence(step));
         let of_reading = judged.and_then(|judged| judged.judgement.findings.get(index));
         let found = of_silence.as_ref().or(of_reading)?;
         let is_of_it = matches!(found.standing, Standing::Took { step: took, .. } if took == step.step);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use fastrand::Rng;
 
 use anomaly_core::config::Config;
+use anomaly_core::time::Timestamp;
 
 /// When a round begins, in milliseconds since 1970.
 pub(crate) const EPOCH_MS: i64 = 1_795_000_000_000;
@@ -63,6 +64,10 @@ pub struct RuleSpec {
     pub below: f64,
     /// M of the last N readings must be calm.
     pub clear: (usize, usize),
+    /// For so many readings after an alert others are told only if they are clearly worse.
+    pub quiet: Option<u32>,
+    /// After so many milliseconds of the readings' times people are told that an alert goes on.
+    pub repeat_ms: Option<i64>,
 }
 
 impl RuleSpec {
@@ -76,15 +81,17 @@ impl RuleSpec {
     }
 
     fn toml(&self) -> String {
-        let RuleSpec { name, on, threshold, hold, below, clear } = self;
+        let RuleSpec { name, on, threshold, hold, below, clear, quiet, repeat_ms } = self;
         let on = match on {
             On::Score => "score",
             On::U => "u",
             On::N => "n",
         };
+        let quiet = quiet.map(|readings| format!("quiet = \"{readings} readings\"\n")).unwrap_or_default();
+        let repeat = repeat_ms.map(|ms| format!("repeat = \"{ms}ms\"\n")).unwrap_or_default();
         format!(
             "[[rule]]\nname = \"{name}\"\non = \"{on}\"\nmethod = {{ kind = \"static\", threshold = {threshold:?} }}\n\
-             for = \"{} of {}\"\nclear = {{ below = {below:?}, for = \"{} of {}\" }}\n",
+             for = \"{} of {}\"\nclear = {{ below = {below:?}, for = \"{} of {}\" }}\n{quiet}{repeat}",
             hold.0, hold.1, clear.0, clear.1
         )
     }
@@ -171,6 +178,8 @@ pub struct Scenario {
     pub config: Config,
     /// Its rules, for the reference model.
     pub rules: Vec<RuleSpec>,
+    /// From when to when a calendar holds what is told, by the readings' times in milliseconds since 1970.
+    pub works: Option<Range<i64>>,
     /// Whether records come through a FIFO queue, and not a stream.
     pub is_queue: bool,
     /// Readings a row of the endpoint.
@@ -215,7 +224,7 @@ impl Scenario {
     /// If its configuration is refused, which is a bug.
     pub fn new(seed: u64, ports: usize, puts_max: usize) -> Result<Self, String> {
         let mut rng = Rng::with_seed(seed ^ 0x5ce0_a210);
-        let rules = rules(&mut rng);
+        let mut rules = rules(&mut rng);
         let shingle = *pick(&mut rng, &[1, 1, 2, 3]);
         let is_queue = rng.u8(..) < 64;
         let mut puts = puts(&mut rng, shingle);
@@ -231,13 +240,15 @@ impl Scenario {
         // What waits for its time and what comes late are told apart by tests of the stage.
         let has_dead_letters = !is_by_event_time && rng.bool();
         let event_time = if is_by_event_time { EVENT_TIME } else { "" };
-        let text: String = rules.iter().map(RuleSpec::toml).collect();
+        let works = lives(&mut Rng::with_seed(seed ^ 0x11fe), &mut rules, last_ms);
+        let text: String = works.iter().map(calendar).chain(rules.iter().map(RuleSpec::toml)).collect();
         let source = if is_queue { "[source]\nkind = \"sqs-fifo\"\n" } else { "" };
         let text = format!("{INPUT}shingle = {shingle}\n{event_time}{source}{text}");
         let config = Config::from_toml(&text).map_err(|error| error.to_string())?;
         Ok(Scenario {
             config,
             rules,
+            works,
             is_queue,
             shingle,
             is_by_event_time,
@@ -291,6 +302,8 @@ fn rules(rng: &mut Rng) -> Vec<RuleSpec> {
         hold: m_of_n(rng),
         below: *pick(rng, &[1.0, 0.7]),
         clear: m_of_n(rng),
+        quiet: None,
+        repeat_ms: None,
     };
     let mut rules = vec![rule("strange", On::Score, 10.0), rule("hot", On::U, 50.0)];
     rules.truncate(rng.usize(1..3));
@@ -299,8 +312,36 @@ fn rules(rng: &mut Rng) -> Vec<RuleSpec> {
 }
 
 /// Fires on a series' first reading, never ends, and so counts how many were judged.
-pub const COUNT: RuleSpec =
-    RuleSpec { name: "count", on: On::N, threshold: -1.0, hold: (1, 1), below: 0.0, clear: (1, 1) };
+pub const COUNT: RuleSpec = RuleSpec {
+    name: "count",
+    on: On::N,
+    threshold: -1.0,
+    hold: (1, 1),
+    below: 0.0,
+    clear: (1, 1),
+    quiet: None,
+    repeat_ms: None,
+};
+
+/// What a round's alerts have besides: quiet times, reminders, and a calendar that holds them while records of
+/// `last_ms` milliseconds come.
+fn lives(rng: &mut Rng, rules: &mut [RuleSpec], last_ms: i64) -> Option<Range<i64>> {
+    let is_wanted = |rng: &mut Rng| rng.u8(..) < 80;
+    for rule in rules.iter_mut() {
+        rule.quiet = is_wanted(rng).then(|| *pick(rng, &[1, 3, 10, 40]));
+        rule.repeat_ms = is_wanted(rng).then(|| rng.i64(1..=last_ms / 4 + 1));
+    }
+    is_wanted(rng).then(|| {
+        let from = EPOCH_MS + rng.i64(0..=last_ms);
+        from..from + rng.i64(1..=last_ms / 2 + 1)
+    })
+}
+
+fn calendar(works: &Range<i64>) -> String {
+    let at = |ms: i64| Timestamp::from_ms(ms).unwrap_or_default().to_string().replace('Z', "");
+    let (from, to) = (at(works.start), at(works.end));
+    format!("[[calendar]]\nname = \"works\"\ndates = [\"{from}..{to}\"]\n")
+}
 
 fn rates(rng: &mut Rng, level: f64) -> Rates {
     let mut rate = || level * pick(rng, &[0.0, 0.3, 1.0, 1.0, 3.0]);

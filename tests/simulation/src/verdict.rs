@@ -134,9 +134,18 @@ fn scored(reading: &scenario::Reading, position: Position) -> Option<Scored> {
     Some(Scored { score: *score, reading })
 }
 
-/// People were told of all that the reference model demands, and of nothing else.
+/// People were told of all that the reference model demands, and of nothing else; what they must not be told is
+/// written down.
 fn alerts(world: &World, problems: &mut Vec<String>) {
-    let demanded = demanded(world);
+    let (held, demanded): (Vec<_>, Vec<_>) =
+        demanded(world).into_iter().partition(|(demand, _)| demand.is_held);
+    let written = || world.tables.outbox.values().map(|row| &row.transition);
+    for (demand, _) in &held {
+        let is_meant = |other: &Transition| other.held.is_some() && is_met(demand, other);
+        if !written().any(is_meant) && !written().any(|other| has_name(demand, other)) {
+            problems.push(format!("nothing is written of {demand:?}"));
+        }
+    }
     let mut told: BTreeMap<TransitionKey, &Transition> = BTreeMap::new();
     for delivery in &world.deliveries {
         if let Some(before) = told.insert(delivery.key.clone(), &delivery.transition)
@@ -172,16 +181,16 @@ fn is_of_one_alert(one: &Demand, other: &Demand) -> bool {
 /// each for themselves. With each demand: whether it is of late ones.
 fn demanded(world: &World) -> Vec<(Demand, bool)> {
     let reading = |handed: &Handed| world.reading(handed.number);
-    let rules = &world.scenario.rules;
+    let (rules, works) = (&world.scenario.rules, world.scenario.works.as_ref());
     let mut demanded = Vec::new();
     for course in world.courses.values() {
         let mut in_time: Vec<&scenario::Reading> = course.in_time.iter().filter_map(reading).collect();
         if world.scenario.is_by_event_time {
             in_time.sort_by_key(|reading| reading.at_ms);
         }
-        demanded.extend(demands(rules, in_time).into_iter().map(|demand| (demand, false)));
+        demanded.extend(demands(rules, works, in_time).into_iter().map(|demand| (demand, false)));
         for late in &course.late {
-            let late = demands(rules, late.iter().filter_map(reading));
+            let late = demands(rules, works, late.iter().filter_map(reading));
             demanded.extend(late.into_iter().map(|demand| (demand, true)));
         }
     }
@@ -196,6 +205,7 @@ fn has_name(demand: &Demand, transition: &Transition) -> bool {
             == match step {
                 Kind::Begins => Step::Fired,
                 Kind::Worse => Step::Escalated,
+                Kind::Again => Step::Repeated,
                 Kind::Ends => Step::Resolved,
             }
 }
@@ -227,7 +237,9 @@ fn order(world: &World, problems: &mut Vec<String>) {
     }
     let mut told = BTreeSet::new();
     for TransitionKey { alert, number } in world.deliveries.iter().map(|delivery| &delivery.key) {
-        if *number > 1 && !told.contains(&(alert, number - 1)) {
+        let before = TransitionKey { alert: alert.clone(), number: number - 1 };
+        let is_held = || world.tables.outbox.get(&before).is_some_and(|row| row.transition.held.is_some());
+        if *number > 1 && !told.contains(&(alert, number - 1)) && !is_held() {
             problems.push(format!("step {number} of {alert} was told before the one before it"));
         }
         told.insert((alert, *number));

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our `invoke` beside a Python function of the same job, in one run; `cargo xtask bench detect`:
 //! the detectors ([`detect`]); `cargo xtask bench classify`: judging alone ([`classify`]);
-//! `cargo xtask bench rules`: the methods of rules ([`rules`]).
+//! `cargo xtask bench rules`: the methods of rules ([`rules`]); `cargo xtask bench series`: many series on several cores
+//! ([`series`]).
 //!
 //! Both run as Lambda would run them: a fresh process with Lambda's environment that polls a Runtime API,
 //! here ours on loopback, and calls SageMaker and SQS over TLS, here `benches/endpoint`. Runs alternate, ahead
@@ -18,6 +19,7 @@ mod function;
 mod python;
 mod rules;
 mod runtime_api;
+mod series;
 mod table;
 
 use std::path::PathBuf;
@@ -59,6 +61,8 @@ enum What {
     Classify(classify::Args),
     /// How right each method of a rule is.
     Rules(rules::Args),
+    /// How quick many series are on several cores.
+    Series(series::Args),
 }
 
 /// The series of processor times, whose median is printed.
@@ -70,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(What::Detect(args)) => return detect::run(args),
         Some(What::Classify(args)) => return classify::run(args),
         Some(What::Rules(args)) => return rules::run(args),
+        Some(What::Series(args)) => return series::run(args),
         None => {}
     }
     let place = place()?;

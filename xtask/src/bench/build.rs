@@ -40,6 +40,11 @@ pub(super) fn detect() -> Result<PathBuf> {
     build("bench-detect", "release", "bench-detect")
 }
 
+/// The command, as it is released.
+pub(super) fn anomaly() -> Result<PathBuf> {
+    build("anomaly-cli", "release", "anomaly")
+}
+
 impl Decoded {
     /// What `program` measures on `event`.
     pub(super) fn measure(program: &Path, event: &Path) -> Result<Self> {

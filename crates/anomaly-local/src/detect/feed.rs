@@ -17,8 +17,8 @@ const LOT_ROWS: usize = 1_000;
 const LOT_ROWS_LARGE: usize = 32_000;
 /// How long the rows of a lot are together before it is taken for full, in bytes.
 const LOT_BYTES: usize = 8 << 20;
-/// Lots read ahead.
-const LOTS_AHEAD: usize = 2;
+/// Lots read ahead, beside the one that is being read: large ones take some 20 MB each.
+const LOTS_AHEAD: usize = 1;
 
 /// Rows that follow each other.
 #[derive(Debug, Default)]

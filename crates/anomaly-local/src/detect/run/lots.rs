@@ -19,8 +19,8 @@ use crate::input::{InputError, Row};
 /// How many lots each thread may have before what came of the first one is written: a file may hold one series behind
 /// the other, so that a lot is of few of them.
 const LOTS_A_THREAD: usize = 4;
-/// How many there may be where they are large.
-const LARGE_LOTS: usize = 2;
+/// How many there may be where they are large: judging one takes so long that writing what came of it is nothing.
+const LARGE_LOTS: usize = 1;
 
 /// A row that is being judged.
 pub(super) struct Open {

@@ -66,13 +66,18 @@ pub(crate) struct DetectArgs {
     /// there was an alert, whatever was found of this reading.
     #[arg(long, value_name = "SERIES@TIME", conflicts_with = "json", value_parser = which)]
     explain: Option<Which>,
-    /// Write `timestamp,value,anomaly_score,alert,score` for each row; for several files, to a folder.
+    /// Write `timestamp,value,anomaly_score,alert,score` for each row, in the order of the rows; for several files, to a
+    /// folder. Time and first feature are as they stand there; anomaly_score is the first rule's, from 0, with its
+    /// threshold at 0.5, to 1; alert is 1 where people are told that something is wrong; score is the detector's own,
+    /// empty while it learns.
     #[arg(long, value_name = "CSV")]
     scores: Option<PathBuf>,
     /// Write the rows that cannot be judged to this file, as JSON lines, with the reason.
     #[arg(long, value_name = "JSONL")]
     rejects: Option<PathBuf>,
-    /// Keep what was learned in this folder, and carry on from there.
+    /// Keep what was learned in this folder, and carry on from there: in a file behind the last row that was judged. Of
+    /// a pipe nobody knows where it stopped: what it says again is judged again, unless [input.event_time] with
+    /// policy = "drop" leaves out what lies before the newest time.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// With --state: what series may take in memory, such as 500M or 8G; those not used for longest stay in the
@@ -128,8 +133,9 @@ pub(crate) fn run(args: DetectArgs) -> anyhow::Result<ExitCode> {
         (None, false) => Form::Text,
     };
     let mut terminal = Terminal::new(form, args.quiet, sources.len());
+    let keeps_state = options.state.is_some();
     let summary = detect(&sources, options, &stop, &mut terminal)?;
-    terminal.close(&summary, began.elapsed());
+    terminal.close(&summary, keeps_state, began.elapsed());
     if let (Some(which), 0, true) = (&args.explain, summary.explained, summary.problems.is_empty()) {
         bail!(not_there(which, &summary));
     }

@@ -41,12 +41,12 @@ impl Terminal {
         Terminal { form, quiet, colour, inputs, blocks: 0, bar: ProgressBar::hidden() }
     }
 
-    /// The closing summary.
-    pub(crate) fn close(&mut self, summary: &Summary, took: Duration) {
+    /// The closing summary; of a run that keeps a state the series are all that the state knows.
+    pub(crate) fn close(&mut self, summary: &Summary, keeps_state: bool, took: Duration) {
         self.bar.finish_and_clear();
         let nothing = summary.readings + summary.rejected() == 0 && !summary.problems.is_empty();
         if !(self.quiet || nothing || summary.pipe_closed) {
-            lines(summary, took).iter().for_each(|line| self.say(line));
+            lines(summary, keeps_state, took).iter().for_each(|line| self.say(line));
         }
     }
 
@@ -143,7 +143,7 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
-fn lines(summary: &Summary, took: Duration) -> Vec<String> {
+fn lines(summary: &Summary, keeps_state: bool, took: Duration) -> Vec<String> {
     let Summary { readings, series, fired, firing, resolved, unordered, .. } = summary;
     let still = if *firing > 0 { format!(", {firing} still firing") } else { String::new() };
     let alerts = format!("{} ({resolved} resolved{still})", count(*fired, "alert"));
@@ -152,8 +152,12 @@ fn lines(summary: &Summary, took: Duration) -> Vec<String> {
         seconds if seconds < 1.0 => format!("{} ms", took.as_millis()),
         seconds => format!("{seconds:.1} s"),
     };
-    let mut lines =
-        vec![format!("{} of {series} series, {alerts}, {rejected}, {took}", count(*readings, "reading"))];
+    // Those of earlier runs are among them.
+    let (of, known) = if keeps_state { (";", " in the state") } else { (" of", "") };
+    let mut lines = vec![format!(
+        "{}{of} {series} series{known}, {alerts}, {rejected}, {took}",
+        count(*readings, "reading")
+    )];
     if summary.held > 0 {
         let steps = count(summary.held, "step");
         lines.push(format!("  {steps} of alerts held back: quiet times, calendars"));

@@ -121,7 +121,7 @@ fn what_is_judged_at_the_end_is_saved_even_right_behind_a_save() {
     assert!(said.stdout.starts_with("CRITICAL web: slow"), "{}", said.stdout);
     let again = bench.detect("web.csv --config c.toml --state state");
     assert_eq!(again.stdout, "", "it was told");
-    assert!(again.stderr.contains("0 readings of 1 series"), "{}", again.stderr);
+    assert!(again.stderr.contains("0 readings; 1 series in the state"), "{}", again.stderr);
 }
 
 /// How many inputs have rows that wait, by the state in `state`.

@@ -42,7 +42,7 @@ fn a_file_that_grows_is_carried_on() {
         assert_eq!(bench.get("alerts.jsonl"), expected.0, "stopped at {stops:?}");
         assert_eq!(bench.get("scores.csv"), expected.1, "stopped at {stops:?}");
         let again = carry_on(&bench);
-        assert!(again.stderr.contains("0 readings of 1 series"), "{}", again.stderr);
+        assert!(again.stderr.contains("0 readings; 1 series in the state"), "{}", again.stderr);
         assert_eq!((again.stdout.as_str(), again.code), ("", 0));
         assert_eq!(bench.get("alerts.jsonl"), expected.0);
     }
@@ -89,7 +89,7 @@ fn another_file_of_the_same_name_is_read_from_its_beginning() {
         "{}",
         said.stderr
     );
-    assert!(said.stderr.contains("100 readings of 1 series"), "{}", said.stderr);
+    assert!(said.stderr.contains("100 readings; 1 series in the state"), "{}", said.stderr);
     assert_eq!(bench.get("scores.csv").lines().count(), 101);
 }
 
@@ -186,7 +186,7 @@ fn what_an_earlier_release_left_is_carried_on() {
     bench.put("state/state", of_release(2));
     let rest = HEADER.to_owned() + &rows(22..30, &[]).concat();
     let said = bench.pipe("- --config by_time.toml --state state", rest);
-    assert!(said.stderr.contains("10 readings of 1 series"), "two had waited: {}", said.stderr);
+    assert!(said.stderr.contains("10 readings; 1 series in the state"), "two had waited: {}", said.stderr);
 }
 
 #[test]
@@ -202,4 +202,20 @@ fn several_files_and_a_shared_series_are_carried_on() {
     assert_eq!(said.code, 0, "nothing new fired: {}", said.stderr);
     let steps: Vec<bool> = bench.get("alerts.jsonl").lines().map(|l| l.contains("\"fired\"")).collect();
     assert_eq!(steps, [true, false]);
+}
+
+/// Of a pipe nobody knows where it stopped: what it says again is another row, unless times must not go back.
+#[test]
+fn a_pipe_that_says_all_again_is_judged_again_unless_late_rows_are_dropped() {
+    let drop = "[input.event_time]\nlate = \"24h\"\npolicy = \"drop\"\n";
+    for (more, alerts) in [("", 2), (drop, 1)] {
+        let bench = Bench::new();
+        bench.put("c.toml", FIXED.to_owned() + more);
+        let rows = csv(50, &[20]);
+        let fired = |_| {
+            let said = bench.pipe("- --config c.toml --state .anomaly --json", rows.clone());
+            said.stdout.lines().filter(|line| line.contains(r#""step":"fired""#)).count()
+        };
+        assert_eq!((0..2).map(fired).sum::<usize>(), alerts, "{more}");
+    }
 }

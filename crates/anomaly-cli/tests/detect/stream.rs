@@ -130,7 +130,7 @@ fn a_signal_ends_it_in_good_order() {
     running.child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
     assert_eq!(running.child.wait().expect("ended").code(), Some(1), "{stderr}");
     assert!(
-        stderr.contains("21 readings of 1 series") && stderr.contains("stopped before the end"),
+        stderr.contains("21 readings; 1 series in the state") && stderr.contains("stopped before the end"),
         "{stderr}"
     );
 

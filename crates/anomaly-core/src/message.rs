@@ -530,7 +530,7 @@ mod tests {
             high in 11.0..1e300f64,
         ) {
             let silent = of_silence(&series, &rule, &name, 600 + high.min(1e9) as i64);
-            prop_assert_eq!(silent.len(), 2);
+            prop_assert!((2..=3).contains(&silent.len()), "it may get worse on the way: {silent:?}");
             for transition in transitions(&series, &rule, &vec![name; 6], high).into_iter().chain(silent) {
                 let message = message(&transition);
                 prop_assert!((1..=SUBJECT_CHARS_MAX).contains(&message.subject.len()), "{}", message.subject);

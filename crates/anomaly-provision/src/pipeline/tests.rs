@@ -347,11 +347,11 @@ fn a_state_fits_into_an_item() {
         let names: Vec<String> = (0..features).map(|i| format!("\"/f{i}\"")).collect();
         format!("[input]\nseries = \"/s\"\nfeatures = [{}]", names.join(", "))
     };
-    render(&Config::from_toml(&toml(36)).expect("valid"), Target::Sam).expect("as many as there is room for");
+    render(&Config::from_toml(&toml(117)).expect("valid"), Target::Sam).expect("as many as there is room for");
     refused(
-        &Config::from_toml(&toml(37)).expect("valid on a laptop"),
+        &Config::from_toml(&toml(118)).expect("valid on a laptop"),
         expect![
-            "cannot render for AWS: model: the streaming detector takes up to 151552 bytes of a series' state for 37 features, and the rules' histories 0, and there is room for 150000; name fewer features"
+            "cannot render for AWS: model: the streaming detector takes up to 151040 bytes of a series' state for 118 features, and the rules' histories 0, and there is room for 150000; name fewer features"
         ],
     );
 }

@@ -347,7 +347,8 @@ fn a_state_fits_into_an_item() {
         let names: Vec<String> = (0..features).map(|i| format!("\"/f{i}\"")).collect();
         format!("[input]\nseries = \"/s\"\nfeatures = [{}]", names.join(", "))
     };
-    render(&Config::from_toml(&toml(117)).expect("valid"), Target::Sam).expect("as many as there is room for");
+    render(&Config::from_toml(&toml(117)).expect("valid"), Target::Sam)
+        .expect("as many as there is room for");
     refused(
         &Config::from_toml(&toml(118)).expect("valid on a laptop"),
         expect![

@@ -154,20 +154,20 @@ fn alerts(world: &World, problems: &mut Vec<String>) {
             problems.push(format!("{:?} was told in two ways", delivery.key));
         }
     }
-    let mut left: Vec<&(Demand, bool)> = demanded.iter().collect();
+    let mut left: Vec<&(Demand, usize)> = demanded.iter().collect();
     for transition in told.values() {
         match left.iter().position(|(demand, _)| is_met(demand, transition)) {
             Some(index) => drop(left.swap_remove(index)),
             None => problems.push(format!("nobody demanded {transition:?}")),
         }
     }
-    for (demand, is_late) in left {
+    for (demand, run) in left {
         // An alert's name is its series, its rule and the time at which it opened: where a record that was put
         // twice opens a second one of the same name, one is enough; and if the second is late, the first one's
         // steps are.
         let is_met = told.values().any(|transition| has_name(demand, transition));
-        let is_anothers = || demanded.iter().any(|(other, late)| !late && is_of_one_alert(demand, other));
-        if !(is_met || *is_late && is_anothers()) {
+        let is_anothers = || demanded.iter().any(|(other, of)| of != run && is_of_one_alert(demand, other));
+        if !(is_met || *run > 0 && is_anothers()) {
             problems.push(format!("nobody was told of {demand:?}"));
         }
     }
@@ -178,8 +178,8 @@ fn is_of_one_alert(one: &Demand, other: &Demand) -> bool {
 }
 
 /// What the reference model says of the readings as they came: those in time, and those that came late together,
-/// each for themselves. With each demand: whether it is of late ones.
-fn demanded(world: &World) -> Vec<(Demand, bool)> {
+/// each for themselves. With each demand: 0 if it is of those in time, else which late ones it is of.
+fn demanded(world: &World) -> Vec<(Demand, usize)> {
     let reading = |handed: &Handed| world.reading(handed.number);
     let (rules, works) = (&world.scenario.rules, world.scenario.works.as_ref());
     let mut demanded = Vec::new();
@@ -188,10 +188,10 @@ fn demanded(world: &World) -> Vec<(Demand, bool)> {
         if world.scenario.is_by_event_time {
             in_time.sort_by_key(|reading| reading.at_ms);
         }
-        demanded.extend(demands(rules, works, in_time).into_iter().map(|demand| (demand, false)));
-        for late in &course.late {
+        demanded.extend(demands(rules, works, in_time).into_iter().map(|demand| (demand, 0)));
+        for (run, late) in (1..).zip(&course.late) {
             let late = demands(rules, works, late.iter().filter_map(reading));
-            demanded.extend(late.into_iter().map(|demand| (demand, true)));
+            demanded.extend(late.into_iter().map(|demand| (demand, run)));
         }
     }
     demanded

@@ -104,7 +104,9 @@ pub struct Reading {
 impl Reading {
     /// Whether the feature at `index` has a value, be it filled in.
     pub fn has(&self, index: usize) -> bool {
-        !self.filled.iter().any(|filled| filled.feature as usize == index && filled.with == Filling::Unknown)
+        let is_unknown =
+            |filled: &Filled| filled.feature as usize == index && filled.with == Filling::Unknown;
+        self.filled.is_empty() || !self.filled.iter().any(is_unknown)
     }
 
     /// The first feature that wants the series' previous value, or has it already.

@@ -44,10 +44,9 @@ impl<'p> Judge<'p> {
     /// The caller asks [`SeriesState::see`] first; a reading judged twice counts twice.
     pub fn classify(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
         judgement.transitions.clear();
-        let hearing = silence::listen(self.policy, state, &scored.reading);
-        self.judge_heard(state, scored, hearing.as_ref(), judgement);
-        if let Some(hearing) = hearing {
-            judgement.transitions.splice(0..0, hearing.transitions);
+        match self.policy.is_simple() {
+            true => self.judge_by(&[], None, state, scored, judgement),
+            false => self.classify_in_full(state, scored, judgement),
         }
     }
 
@@ -57,66 +56,65 @@ impl<'p> Judge<'p> {
     /// Features that take the series' previous value are filled in first.
     pub fn judge(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
         judgement.transitions.clear();
-        self.judge_heard(state, scored, None, judgement);
+        self.judge_in_full(None, state, scored, judgement);
     }
 
-    #[inline(always)]
-    fn judge_heard(
-        &self,
-        state: &mut SeriesState,
-        scored: &Scored,
-        hearing: Option<&Hearing>,
-        judgement: &mut Judgement,
-    ) {
-        match self.policy.keeps_last {
-            true => self.judge_with_last(state, scored, hearing, judgement),
-            false => self.judge_filled(state, scored, hearing, judgement),
+    #[inline(never)]
+    fn classify_in_full(&self, state: &mut SeriesState, scored: &Scored, judgement: &mut Judgement) {
+        let hearing = silence::listen(self.policy, state, &scored.reading);
+        self.judge_in_full(hearing.as_ref(), state, scored, judgement);
+        if let Some(hearing) = hearing {
+            judgement.transitions.splice(0..0, hearing.transitions);
         }
     }
 
-    /// Fills in what takes the series' previous value, and keeps the last values for the next reading.
+    /// With what few configurations want: previous values, which are kept and filled in, and calendars.
     #[inline(never)]
-    fn judge_with_last(
+    fn judge_in_full(
         &self,
+        hearing: Option<&Hearing>,
         state: &mut SeriesState,
         scored: &Scored,
-        hearing: Option<&Hearing>,
         judgement: &mut Judgement,
     ) {
-        let filled = (!scored.reading.filled.is_empty()).then(|| state.filled(scored));
+        let keeps_last = self.policy.keeps_last;
+        let filled = (keeps_last && !scored.reading.filled.is_empty()).then(|| state.filled(scored));
         let scored = filled.as_ref().unwrap_or(scored);
-        state.last.remember(&scored.reading);
-        self.judge_filled(state, scored, hearing, judgement);
+        let reading = &scored.reading;
+        if keeps_last {
+            state.last.remember(reading);
+        }
+        let calendars = self.policy.calendars(&reading.series, reading.at);
+        self.judge_by(&calendars, hearing, state, scored, judgement);
     }
 
-    fn judge_filled(
+    /// Judges by the series' rules, where `calendars` are for the reading and `hearing` came of its arrival. It is here
+    /// twice, as what few configurations want would else cost every reading.
+    #[inline(always)]
+    fn judge_by(
         &self,
+        calendars: &[&Calendar],
+        hearing: Option<&Hearing>,
         state: &mut SeriesState,
         scored: &Scored,
-        hearing: Option<&Hearing>,
         judgement: &mut Judgement,
     ) {
-        let policy = self.policy;
         let reading = &scored.reading;
         state.remember(&reading.features);
         let rules = match self.fallback {
             Some(fallback) if !reading.series.is_of_rejects() => fallback,
-            _ => policy.of(&reading.series),
+            _ => self.policy.of(&reading.series),
         };
         if scored.score.is_some() {
             state.turn_to(&self.model, rules);
         }
-        let calendars = match policy.has_calendars() {
-            true => &*policy.calendars(&reading.series, reading.at),
-            false => &[],
-        };
         let mut case = Case { judge: self, rules, scored, calendars, hearing, place: 0 };
         let Judgement { findings, transitions } = judgement;
         if findings.len() != rules.iter().len() {
             findings.resize_with(rules.iter().len(), Found::default);
         }
-        for (ready, found) in rules.iter().zip(findings) {
-            case.find(ready, state, found, transitions);
+        for (index, ready) in rules.iter().enumerate() {
+            case.find(ready, state, &mut findings[index], transitions);
         }
     }
 }
@@ -135,6 +133,7 @@ struct Case<'c> {
 
 impl Case<'_> {
     /// What a rule finds is left in `found`, and the step that its alert takes, if it takes one, in `transitions`.
+    #[inline(always)]
     fn find(
         &mut self,
         ready: &Ready,
@@ -166,8 +165,7 @@ impl Case<'_> {
         watch.judge(rule, reading.at, number, calibration, &mut found.finding);
         found.number = number;
         found.fallback = judge.fallback.is_some() && *judges == Judges::Score;
-        found.filled.clear();
-        if !reading.filled.is_empty() {
+        if !reading.filled.is_empty() || !found.filled.is_empty() {
             found.filled = self.filled(*judges);
         }
         let is_normal = matches!(found.finding, Finding::Normal(_));

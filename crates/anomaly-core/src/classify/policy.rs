@@ -80,12 +80,13 @@ impl Policy {
         of_all.any(|calendar| calendar.covers(series, at))
     }
 
-    pub(super) fn has_calendars(&self) -> bool {
-        !self.calendars.is_empty()
+    /// Whether readings are judged by their rules and nothing else: no silences, previous values or calendars.
+    #[inline(always)]
+    pub(super) fn is_simple(&self) -> bool {
+        !self.judges_silence && !self.keeps_last && self.calendars.is_empty()
     }
 
     /// The calendars that are for a reading of `series` at `at`.
-    #[cold]
     pub(super) fn calendars(&self, series: &SeriesId, at: Timestamp) -> Vec<&Calendar> {
         self.calendars.iter().filter(|calendar| calendar.covers(series, at)).collect()
     }

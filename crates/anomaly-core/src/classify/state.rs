@@ -167,10 +167,15 @@ impl SeriesState {
     }
 
     /// A score by `model` is to be judged: the rules on scores know what they learned of it, and of no other.
+    #[inline(always)]
     pub(super) fn turn_to(&mut self, model: &Model, rules: &Rules) {
-        if self.models.is_at(model) {
-            return;
+        if !self.models.is_at(model) {
+            self.turn_from_another(model, rules);
         }
+    }
+
+    #[cold]
+    fn turn_from_another(&mut self, model: &Model, rules: &Rules) {
         let mut models = std::mem::take(&mut self.models);
         models.turn_to(model, |known| {
             let swap = |name: &RuleName| {
@@ -183,6 +188,7 @@ impl SeriesState {
         self.models = models;
     }
 
+    #[inline(always)]
     pub(super) fn remember(&mut self, features: &[f64]) {
         self.recent.push(features);
     }

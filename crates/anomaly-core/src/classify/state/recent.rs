@@ -17,20 +17,21 @@ pub(super) struct Recent {
 }
 
 /// The first values of a reading, [`FEATURES_KEPT`] at most, in one piece of memory with its neighbours.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Row {
     length: u8,
-    /// Zeros behind the last one.
+    /// Anything behind the last one.
     values: [f32; FEATURES_KEPT],
 }
 
 impl Recent {
     /// Remembers the values of a reading, and forgets the oldest one's.
+    #[inline(always)]
     pub(super) fn push(&mut self, features: &[f64]) {
         if self.rows.len() < RECENT_KEPT {
             return self.rows_mut().push(Row::of(features));
         }
-        self.rows[self.oldest] = Row::of(features);
+        self.rows[self.oldest].take(features);
         self.oldest = if self.oldest + 1 == RECENT_KEPT { 0 } else { self.oldest + 1 };
     }
 
@@ -55,7 +56,7 @@ impl Recent {
 
 impl PartialEq for Recent {
     fn eq(&self, other: &Self) -> bool {
-        self.rows().eq(other.rows())
+        self.rows().map(Row::as_slice).eq(other.rows().map(Row::as_slice))
     }
 }
 
@@ -78,14 +79,19 @@ impl<'de> Deserialize<'de> for Recent {
 }
 
 impl Row {
-    #[inline(always)]
     fn of(features: &[f64]) -> Self {
-        let mut row = Row { length: features.len().min(FEATURES_KEPT) as u8, ..Row::default() };
-        for (kept, value) in row.values.iter_mut().zip(features) {
+        let mut row = Row::default();
+        row.take(features);
+        row
+    }
+
+    #[inline(always)]
+    fn take(&mut self, features: &[f64]) {
+        self.length = features.len().min(FEATURES_KEPT) as u8;
+        for (kept, value) in self.values.iter_mut().zip(features) {
             // An infinite f32 would be `null` in JSON and make the message unreadable.
             *kept = (*value as f32).clamp(f32::MIN, f32::MAX);
         }
-        row
     }
 
     fn as_slice(&self) -> &[f32] {

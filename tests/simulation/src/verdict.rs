@@ -137,10 +137,10 @@ fn scored(reading: &scenario::Reading, position: Position) -> Option<Scored> {
 /// People were told of all that the reference model demands, and of nothing else; what they must not be told is
 /// written down.
 fn alerts(world: &World, problems: &mut Vec<String>) {
-    let (held, demanded): (Vec<_>, Vec<_>) =
-        demanded(world).into_iter().partition(|(demand, _)| demand.is_held);
+    let all = demanded(world);
+    let (held, mut left): (Vec<_>, Vec<_>) = all.iter().partition(|(demand, _)| demand.is_held);
     let written = || world.tables.outbox.values().map(|row| &row.transition);
-    for (demand, _) in &held {
+    for (demand, _) in held {
         let is_meant = |other: &Transition| other.held.is_some() && is_met(demand, other);
         if !written().any(is_meant) && !written().any(|other| has_name(demand, other)) {
             problems.push(format!("nothing is written of {demand:?}"));
@@ -154,7 +154,6 @@ fn alerts(world: &World, problems: &mut Vec<String>) {
             problems.push(format!("{:?} was told in two ways", delivery.key));
         }
     }
-    let mut left: Vec<&(Demand, usize)> = demanded.iter().collect();
     for transition in told.values() {
         match left.iter().position(|(demand, _)| is_met(demand, transition)) {
             Some(index) => drop(left.swap_remove(index)),
@@ -164,9 +163,9 @@ fn alerts(world: &World, problems: &mut Vec<String>) {
     for (demand, run) in left {
         // An alert's name is its series, its rule and the time at which it opened: where a record that was put
         // twice opens a second one of the same name, one is enough; and if the second is late, the first one's
-        // steps are.
+        // steps are, be it late too, or held.
         let is_met = told.values().any(|transition| has_name(demand, transition));
-        let is_anothers = || demanded.iter().any(|(other, of)| of != run && is_of_one_alert(demand, other));
+        let is_anothers = || all.iter().any(|(other, of)| of != run && is_of_one_alert(demand, other));
         if !(is_met || *run > 0 && is_anothers()) {
             problems.push(format!("nobody was told of {demand:?}"));
         }

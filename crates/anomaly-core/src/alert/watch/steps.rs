@@ -161,23 +161,12 @@ impl Watch {
     /// Is over at `at`, because something came; `margin` is of the whole silence.
     pub(crate) fn be_heard(&mut self, rule: &Rule, at: Timestamp, margin: Margin) -> Option<Box<Stepped>> {
         let mut alert = *self.open.take()?;
-        alert.step_number += 1;
         alert.severity = alert.severity.max(rule::severity(&rule.severity, &margin));
         (alert.peak, alert.peak_at) = (margin, at);
         self.since = None;
-        let Ended { held, is_new_normal, seen } =
-            self.life.as_deref_mut().map(Life::resolve).unwrap_or_default();
+        let stepped = self.resolve(alert, margin);
         self.tidy();
-        Some(Box::new(Stepped {
-            step: Step::Resolved,
-            alert,
-            margin,
-            held,
-            flapping: None,
-            is_new_normal,
-            was_held: false,
-            seen,
-        }))
+        Some(stepped)
     }
 
     /// A reading is anomalous while the alert is open.
@@ -229,21 +218,25 @@ impl Watch {
             // A reminder on a reading that is as it should be would only confuse.
             return if calm { None } else { self.remind(asked, margin) };
         }
-        let mut alert = *self.open.take()?;
-        alert.step_number += 1;
+        let alert = *self.open.take()?;
         (self.strange, self.since) = (0, None);
+        Some(self.resolve(alert, margin))
+    }
+
+    /// The step with which `alert`, which was open until now, is over.
+    fn resolve(&mut self, alert: Open, margin: Margin) -> Box<Stepped> {
         let Ended { held, is_new_normal, seen } =
             self.life.as_deref_mut().map(Life::resolve).unwrap_or_default();
-        Some(Box::new(Stepped {
+        Box::new(Stepped {
             step: Step::Resolved,
-            alert,
+            alert: Open { step_number: alert.step_number + 1, ..alert },
             margin,
             held,
             flapping: None,
             is_new_normal,
             was_held: false,
             seen,
-        }))
+        })
     }
 }
 

@@ -20,6 +20,7 @@ mod python;
 mod rules;
 mod runtime_api;
 mod series;
+mod starts;
 mod table;
 
 use std::path::PathBuf;

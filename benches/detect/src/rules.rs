@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState, classify};
-use anomaly_core::config::{Config, Rule};
+use anomaly_core::config::{Band, Config, Model, ModelKind, Rule, Severity};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::time::Timestamp;
@@ -19,7 +19,8 @@ use anyhow::{Context, Result, bail};
 use crate::series_under;
 
 /// The settings are the documented defaults; `static` and `rate-of-change` have none, and take the streaming score's
-/// 0.5. Both are only for it: a forest's scores and values have scales of their own.
+/// 0.5, worse at 0.8, as its default rule does. Both are only for it: a forest's scores and values have scales of their
+/// own.
 const OF_STREAMING: &[&str] =
     &[r#""kind":"static","threshold":0.5"#, r#""kind":"rate-of-change","threshold":0.5"#];
 /// On any number.
@@ -75,9 +76,13 @@ pub(crate) fn run(what: &str, data: &Path, results: &Path) -> Result<Vec<String>
 fn policy(what: &str, method: &str, (hold, clear, quiet): (&str, &str, Option<&str>)) -> Result<Policy> {
     let (on, direction) = if what == "value" { ("value", "both") } else { ("score", "high") };
     let quiet = quiet.map_or_else(String::new, |quiet| format!(r#","quiet":"{quiet}""#));
-    let rule: Rule = serde_json::from_str(&format!(
+    let mut rule: Rule = serde_json::from_str(&format!(
         r#"{{"on":"{on}","method":{{{method}}},"direction":"{direction}","for":"{hold}","clear":{{"for":"{clear}"}}{quiet}}}"#
     ))?;
+    if OF_STREAMING.contains(&method) {
+        rule.severity =
+            vec![Band { at: 1.0, level: Severity::Warning }, Band { at: 1.6, level: Severity::Critical }];
+    }
     Ok(Policy::new(&Config { rules: vec![rule], ..Config::default() }, &["value".to_owned()]))
 }
 
@@ -113,7 +118,7 @@ fn read(file: &Path, what: &str) -> Result<Vec<Row>> {
         "streaming" => Some(Box::new(Streaming::new(StreamingOptions::default()))),
         "forest" => {
             // As `anomaly detect` makes it.
-            let shingle = Config::default().model.shingle();
+            let shingle = Model { kind: ModelKind::Forest, ..Config::default().model }.shingle();
             Some(Box::new(Forest::new(ForestOptions { shingle, ..ForestOptions::default() })?))
         }
         "value" => None,

@@ -36,7 +36,7 @@ const WARMUP: u64 = 100;
 /// An alarm is over after so many readings below the bar; until then another needs to be so many times as
 /// surprising.
 const QUIET: u64 = 64;
-const CLEARLY_WORSE: f64 = 3.0;
+const CLEARLY_WORSE: f64 = 4.0;
 
 /// More than any series will ever have: a state that says more is no state.
 const READINGS_MAX: u64 = 1 << 60;
@@ -258,7 +258,7 @@ impl Streaming {
 
     /// As [`Detector::score`], but above 0.5 only where an alarm begins: one alert for one fault.
     ///
-    /// After an alarm, and until 64 readings in a row have been below the bar, only a reading three times as
+    /// After an alarm, and until 64 readings in a row have been below the bar, only a reading four times as
     /// surprising is above 0.5 again. For a receiver who keeps no alert's life himself; who does needs
     /// [`Detector::score`], which stays high while the fault lasts.
     ///

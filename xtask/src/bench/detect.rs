@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::python::{Python, output};
-use super::{build, place, say};
+use super::{build, place, say, starts};
 use crate::cargo::root;
 use crate::realtime;
 
@@ -84,15 +84,55 @@ fn how_right(program: &Path, nab: &Path, only: Option<&str>) -> Result<()> {
         }
     }
     println!("\nthe default:\n{default_report}");
+    how_lucky(program, nab, &place)
+}
+
+/// The default again, with later starts and at half the rate: the mean of what the judge says.
+fn how_lucky(program: &Path, nab: &Path, place: &Path) -> Result<()> {
+    let (varied, results) = (place.join("varied"), place.join("varied-results"));
+    println!(
+        "| the default, mean of {} starts | standard / low FP / low FN | event F1 | recall | false/1000 |",
+        starts::STARTS.len()
+    );
+    println!("|---|---|---|---|---|");
+    for (pace, name) in starts::PACES.into_iter().zip(["every reading", "two readings as one"]) {
+        let mut sums = [0.0; LUCK.len()];
+        for start in starts::STARTS {
+            emptied(&varied)?;
+            emptied(&results)?;
+            starts::write(nab, &varied, start, pace)?;
+            output(Command::new(program).args(["run", RIVALS[0].0]).arg(varied.join("data")).arg(&results))?;
+            let (_, judged) = judge(nab, &varied, &results, &[])?;
+            for (sum, path) in sums.iter_mut().zip(LUCK) {
+                *sum += judged.pointer(path).and_then(Value::as_f64).with_context(|| path.to_owned())?;
+            }
+        }
+        let [standard, low_fp, low_fn, f1, recall, false_alerts] =
+            sums.map(|sum| sum / starts::STARTS.len() as f64);
+        println!(
+            "| {name} | {standard:.1} / {low_fp:.1} / {low_fn:.1} | {f1:.3} | {recall:.2} | {false_alerts:.2} |"
+        );
+    }
+    println!();
     Ok(())
 }
+
+/// What is taken the mean of, in the judge's figures.
+const LUCK: [&str; 6] = [
+    "/fixed/standard",
+    "/fixed/low_FP",
+    "/fixed/low_FN",
+    "/alerts/f1",
+    "/alerts/recall",
+    "/alerts/false_per_1000_rows",
+];
 
 /// The judge's report on a rival, and its figures.
 fn judged(program: &Path, nab: &Path, place: &Path, rival: &str) -> Result<(String, Value)> {
     let results = place.join(rival);
     emptied(&results)?;
     output(Command::new(program).args(["run", rival]).arg(nab.join("data")).arg(&results))?;
-    judge(nab, &results, &["--chance", CHANCE_RUNS])
+    judge(nab, nab, &results, &["--chance", CHANCE_RUNS])
 }
 
 /// Removes the folder of an earlier run, if there is one.
@@ -103,13 +143,17 @@ pub(super) fn emptied(results: &Path) -> Result<()> {
     }
 }
 
-/// The judge's report on a folder of results, and its figures.
-pub(super) fn judge(nab: &Path, results: &Path, more: &[&str]) -> Result<(String, Value)> {
+/// The judge's report on a folder of results on the labelled series of another, and its figures.
+pub(super) fn judge(nab: &Path, labelled: &Path, results: &Path, more: &[&str]) -> Result<(String, Value)> {
     let json = results.with_extension("json");
     let mut judge = Command::new("python3");
     judge.arg(nab.join("judge.py")).arg(results).arg("--json").arg(&json).args(more);
     for (option, file) in [("--labels", "windows.json"), ("--points", "points.json"), ("--data", "data")] {
-        judge.arg(option).arg(nab.join(file));
+        let file = labelled.join(file);
+        // Instants are labelled only in the series as they are.
+        if file.exists() {
+            judge.arg(option).arg(file);
+        }
     }
     let report = output(&mut judge)?;
     // Python writes what is no number as NaN, and what is no finite one as Infinity: neither is JSON.

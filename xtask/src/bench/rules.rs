@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let mut fields = line.split('\t');
             let mut field = || fields.next().with_context(|| format!("bench-detect said {line:?}"));
             let (folder, method, hold, quiet) = (field()?, field()?, field()?, field()?);
-            let (_, judged) = detect::judge(&nab, &place.join(folder), &[])?;
+            let (_, judged) = detect::judge(&nab, &nab, &place.join(folder), &[])?;
             println!("| {name} | {method} | {hold} | {quiet} | {} |", figures(&judged)?);
         }
     }

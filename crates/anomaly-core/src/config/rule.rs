@@ -226,13 +226,17 @@ impl Default for Rule {
 
 impl Rule {
     /// For scores that are probabilities by themselves: 0.5 on a single reading, over after 64 calm ones, critical at
-    /// 0.75, which is three times as surprising.
+    /// 0.8, which is four times as surprising.
     ///
     /// On the 29 public NAB series, with `kind = "embedded"`: 0.25 false alerts per 1,000 readings, event F1 0.65,
     /// recall 0.82 (`docs/detection.md`).
     pub(super) fn calibrated_score() -> Self {
         Rule {
             method: Method::Static { threshold: 0.5 },
+            severity: vec![
+                Band { at: 1.0, level: Severity::Warning },
+                Band { at: 1.6, level: Severity::Critical },
+            ],
             hold: MOfN::new(1, 1).unwrap_or_default(),
             clear: Clear { hold: MOfN::new(64, 64).unwrap_or_default(), ..Clear::default() },
             ..Rule::default()

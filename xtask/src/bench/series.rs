@@ -31,9 +31,30 @@ pub(crate) struct Args {
     /// Only without a state.
     #[arg(long)]
     without_state: bool,
+    /// Only readings in this order.
+    #[arg(long)]
+    order: Option<Order>,
     /// How many turns each way of running has.
     #[arg(long, default_value_t = 3)]
     turns: usize,
+}
+
+/// In which order readings come.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// One of each series, then the next of each, as a stream has them.
+    InTurn,
+    /// All of a series, then all of the next.
+    Behind,
+}
+
+impl Order {
+    fn name(self) -> &'static str {
+        match self {
+            Order::InTurn => "in turn",
+            Order::Behind => "one behind the other",
+        }
+    }
 }
 
 /// What a series of one feature is taken to need in memory, in bytes: 4 KB for its detector, 8 for all else. What
@@ -81,10 +102,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.series, args.readings
     );
     println!("|---|---|---|---|---|---|");
-    for (name, in_turn) in [("in turn", true), ("one behind the other", false)] {
-        let input = place.join("series.csv");
+    let orders = [Order::InTurn, Order::Behind].into_iter();
+    for order in orders.filter(|order| args.order.is_none_or(|only| only == *order)) {
+        let (name, input) = (order.name(), place.join("series.csv"));
         say(&format!("writing {} readings, {name}", u64::from(args.series) * u64::from(args.readings)));
-        write(&input, args, in_turn)?;
+        write(&input, args, order)?;
         measure(&program, &place, &input, &ways, args, name)?;
     }
     detect::emptied(&place)
@@ -206,7 +228,7 @@ fn noise(number: u64) -> f64 {
 }
 
 /// Writes readings a minute apart: a wave of half a day, noise, and now and then a fault.
-fn write(path: &Path, args: &Args, in_turn: bool) -> Result<()> {
+fn write(path: &Path, args: &Args, order: Order) -> Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     writeln!(file, "timestamp,series,value")?;
     let begin: Timestamp = "2026-01-01T00:00:00Z".parse()?;
@@ -219,9 +241,9 @@ fn write(path: &Path, args: &Args, in_turn: bool) -> Result<()> {
         let value = if is_fault { 120.0 } else { 50.0 + 10.0 * wave + 4.0 * noise };
         writeln!(file, "{},series-{series:05},{value:.3}", times[reading as usize])
     };
-    match in_turn {
-        true => (0..args.readings).try_for_each(|r| (0..args.series).try_for_each(|s| row(s, r)))?,
-        false => (0..args.series).try_for_each(|s| (0..args.readings).try_for_each(|r| row(s, r)))?,
+    match order {
+        Order::InTurn => (0..args.readings).try_for_each(|r| (0..args.series).try_for_each(|s| row(s, r)))?,
+        Order::Behind => (0..args.series).try_for_each(|s| (0..args.readings).try_for_each(|r| row(s, r)))?,
     }
     file.flush()?;
     Ok(())

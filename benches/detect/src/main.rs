@@ -4,8 +4,11 @@
 //! writes what the detector says of each row, for a judge: `timestamp,value,anomaly_score`. A detector sees a
 //! row, answers, and only then sees the next one. `bench-detect rules SCORES DATA RESULTS` does the same for the
 //! rules on a detector's scores, a folder each ([`rules`]). `bench-detect speed` prints readings a second and bytes of
-//! state, as JSON; `bench-detect several` what is found in series of several features ([`several`]).
+//! state, as JSON; `bench-detect several` what is found in series of several features ([`several`]), and
+//! `bench-detect nothing` how often there is an alarm where nothing happens ([`nothing`]).
 
+mod dice;
+mod nothing;
 mod rivals;
 mod rules;
 mod several;
@@ -31,8 +34,11 @@ fn main() -> Result<()> {
         ["several"] => {
             Ok(writeln!(std::io::stdout(), "{}", several::measure(&[2, 3, 4, 8, 20])?.trim_end())?)
         }
+        ["nothing"] => Ok(writeln!(std::io::stdout(), "{}", nothing::measure()?.trim_end())?),
         ["speed"] => Ok(writeln!(std::io::stdout(), "{}", speed::measure()?)?),
-        _ => bail!("usage: bench-detect run|rules DETECTOR DATA RESULTS | bench-detect several|speed"),
+        _ => {
+            bail!("usage: bench-detect run|rules DETECTOR DATA RESULTS | bench-detect several|nothing|speed")
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use anomaly_detect::{Detector, Streaming};
 use anyhow::Result;
 
+use crate::dice::Dice;
+
 /// Series of each width, readings of each, and readings in a period of their season.
 const SERIES: u64 = 40;
 const READINGS: usize = 4_500;
@@ -56,7 +58,7 @@ pub(crate) fn measure(widths: &[usize]) -> Result<String> {
 
 /// Features in units of their own that follow one load, a day's wave that wanders, and have noise of their own.
 fn series(seed: u64, width: usize) -> Vec<Vec<f64>> {
-    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ width as u64);
+    let mut dice = Dice::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ width as u64);
     let wave = |n: f64| 4.0 * (n * std::f64::consts::TAU / PERIOD as f64).sin();
     let (mut wander, mut still) = (0.0, 0.0);
     let one = seed as usize % width;
@@ -77,23 +79,4 @@ fn series(seed: u64, width: usize) -> Vec<Vec<f64>> {
         rows.push(row.collect());
     }
     rows
-}
-
-/// Numbers that look random.
-struct Dice(u64);
-
-impl Dice {
-    /// 0 (exclusive) to 1, by SplitMix64 (Steele, Lea and Flood, 2014).
-    fn even(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((x ^ (x >> 31)) >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
-
-    /// By Box and Muller (1958).
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.even().ln()).sqrt() * (std::f64::consts::TAU * self.even()).cos()
-    }
 }

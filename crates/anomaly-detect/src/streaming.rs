@@ -131,7 +131,7 @@ impl TryFrom<Span> for Period {
 ///   within its memory.
 /// - **Memory.** Tails forget after 3,000 to 6,000 readings. A reading is learned up to four times the way to
 ///   the bar: the fault that was reported does not hide the next one. What stays becomes usual, as the bar
-///   rises with every block.
+///   rises with every block, and so does what has come three times within the memory, however brief.
 /// - **State.** At most 4,096 bytes for up to four features, 1,280 for each of more. Exact: saved and loaded, it
 ///   goes on to the same bits. No randomness at all.
 ///

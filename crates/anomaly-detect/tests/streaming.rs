@@ -181,6 +181,26 @@ fn a_fault_alerts_once_and_again_when_it_comes_again() -> Outcome {
 }
 
 #[test]
+fn what_comes_again_and_again_is_usual_until_it_is_worse() -> Outcome {
+    // A job now and then, of five readings; the ninth is three times as heavy.
+    let begins: Vec<u64> = (1..14).map(|job| job * 1200 + (noise(job) * 600.0) as u64).collect();
+    let load = |n: u64| {
+        let job = begins.iter().position(|begin| (*begin..begin + 5).contains(&n));
+        job.map_or(0.0, |job| if job == 8 { 60.0 } else { 20.0 })
+    };
+    let alarms = alarms(univariate(17_000, |n| normal(n) + load(n)))?;
+    let told: Vec<usize> = begins
+        .iter()
+        .enumerate()
+        .filter(|(_, begin)| alarms.iter().any(|&alarm| (**begin..**begin + 100).contains(&(alarm as u64))))
+        .map(|(job, _)| job)
+        .collect();
+    // Of the first only a part was learned.
+    assert_eq!(told, [0, 1, 2, 3, 8], "{alarms:?}");
+    Ok(())
+}
+
+#[test]
 fn the_score_stays_high_while_the_fault_lasts() -> Outcome {
     let mut detector = new()?;
     for n in 0..2000 {
@@ -342,14 +362,15 @@ fn another_period_is_another_season_and_nothing_else() -> Outcome {
     Ok(())
 }
 
-/// What version 1 wrote goes on as it did there: the sums of the next 120 scores were computed by it.
+/// What version 1 wrote goes on as it did there: the sums of the next 120 scores were computed by it. But for those of
+/// four features, among whose few blocks something has come three times, which was less usual then (by it: 73.6319).
 #[test]
 fn states_of_version_1_go_on_to_the_same_bits() -> Outcome {
     let series =
         |n: u64| 10.0 * (n as f64 * std::f64::consts::TAU / 48.0).sin() + (n * 37 % 11) as f64 / 10.0;
     let states: [(&[u8], u64, u64, f64); 2] = [
         (include_bytes!("states/one.v1"), 1, 700, 78.45628496740387),
-        (include_bytes!("states/four.v1"), 4, 300, 73.63187536750853),
+        (include_bytes!("states/four.v1"), 4, 300, 73.58240546521488),
     ];
     for (state, width, learned, expected) in states {
         let mut detector = Streaming::load(state)?;

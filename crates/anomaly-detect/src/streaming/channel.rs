@@ -72,7 +72,11 @@ impl Tails {
     }
 
     fn surprise(&self, i: usize, statistic: Option<f64>) -> f64 {
-        statistic.and_then(|statistic| self.known(i).surprise(statistic)).unwrap_or(0.0)
+        let surprise = |statistic| match self {
+            Tails::Single(tails) => tails[i].surprise(statistic),
+            Tails::Paired(pairs) => pairs[i / 2].surprise(i % 2, statistic),
+        };
+        statistic.and_then(surprise).unwrap_or(0.0)
     }
 
     fn learn(&mut self, statistics: &[Option<f64>; STATISTICS], bar: f64) {

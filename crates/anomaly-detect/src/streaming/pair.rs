@@ -37,6 +37,11 @@ impl Pair {
         Known { level, excess: excess.max(least), blocks: self.blocks(), block: self.block }
     }
 
+    /// How surprising `statistic` would be as the next one, of a way ([`Known::surprise`]).
+    pub(super) fn surprise(&self, way: usize, statistic: f64) -> Option<f64> {
+        self.known(way).surprise(statistic, self.ways[way].values().take(self.blocks()))
+    }
+
     /// Takes `statistic` as the next one, each way up to what a surprise of `bar` allows.
     pub(super) fn learn(&mut self, statistic: f64, bar: f64) {
         let full = self.blocks();

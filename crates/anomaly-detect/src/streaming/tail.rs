@@ -39,6 +39,13 @@ const DEVIATION_READINGS: u16 = 8192;
 /// until it is usual.
 const LEARNED_MAX: f64 = 4.0;
 
+/// What is at least so far above the median, as a share of the way, is about as much; and what had about as much so
+/// many times, each in blocks of its own, comes as often as that, wherever the mean excess puts it: a job of every
+/// night is not improbable, however brief it is. Twice would do for noise; a fault is to be reported for the third time
+/// still.
+const ALIKE_SHARE: f64 = 0.7;
+const ALIKE_TIMES: usize = 3;
+
 /// What is kept is never scaled beyond this: its square is still finite.
 const FAR: f32 = (1u64 << 60) as f32;
 
@@ -79,9 +86,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// How surprising `statistic` would be: minus the natural logarithm of the probability that one reading has so
-    /// much or more; 0 for what is usual. `None` while too little is known.
-    pub(super) fn surprise(&self, statistic: f64) -> Option<f64> {
+    /// How surprising `statistic` would be beside the full blocks' `maxima`: minus the natural logarithm of the
+    /// probability that one reading has so much or more; 0 for what is usual. `None` while too little is known.
+    pub(super) fn surprise(&self, statistic: f64, maxima: impl Iterator<Item = f64>) -> Option<f64> {
         if self.blocks < BLOCKS_MIN {
             return None;
         }
@@ -90,7 +97,15 @@ impl Known {
             return Some(0.0);
         }
         let excess = self.excess() * (1.0 + YOUNG / self.blocks as f64);
-        Some((self.median_surprise() + above / excess).min(SURPRISE_MAX))
+        let extrapolated = (self.median_surprise() + above / excess).min(SURPRISE_MAX);
+        let readings = self.blocks as f64 * f64::from(self.block);
+        let recurring = (readings / ALIKE_TIMES as f64).ln();
+        if extrapolated <= recurring {
+            return Some(extrapolated);
+        }
+        let alike = f64::from(self.level) + ALIKE_SHARE * above;
+        let recurs = times(maxima.map(|maximum| maximum >= alike)) >= ALIKE_TIMES;
+        Some(if recurs { recurring } else { extrapolated })
     }
 
     /// The most that is learned of one statistic.
@@ -111,6 +126,13 @@ impl Known {
     fn excess(&self) -> f64 {
         f64::from(self.excess).max(0.5).max(f64::from(self.level.abs()) * 2e-7)
     }
+}
+
+/// How many times it was so, for one block or for several on end.
+fn times(blocks: impl Iterator<Item = bool>) -> usize {
+    let mut before = false;
+    let begins = |is: bool| !std::mem::replace(&mut before, is) && is;
+    blocks.map(begins).filter(|&begins| begins).count()
 }
 
 impl Moments {
@@ -164,6 +186,11 @@ impl Tail {
         Known { level: self.level, excess: self.excess, blocks: self.maxima.len(), block: self.block }
     }
 
+    /// How surprising `statistic` would be as the next one ([`Known::surprise`]).
+    pub(super) fn surprise(&self, statistic: f64) -> Option<f64> {
+        self.known().surprise(statistic, self.maxima.iter().map(|&maximum| f64::from(maximum)))
+    }
+
     /// Takes `statistic` as the next one, up to what a surprise of `bar` allows (see [`LEARNED_MAX`]); at
     /// most `blocks_max` blocks are kept.
     pub(super) fn learn(&mut self, statistic: f64, bar: f64) {
@@ -211,5 +238,28 @@ impl Tail {
         let (level, excess) = fit(self.maxima.clone());
         self.level = level;
         self.excess = excess.max(self.moments.least_excess()).min(FAR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_on_end_are_one_time() {
+        let times = |blocks: &str| times(blocks.chars().map(|block| block == 'x'));
+        assert_eq!(["", "...", "x", "xx.x", ".x.x.x", "xxx"].map(times), [0, 0, 1, 2, 3, 1]);
+    }
+
+    #[test]
+    fn what_had_about_as_much_three_times_is_as_frequent_as_that() {
+        let known = Known { level: 10.0, excess: 1.0, blocks: 40, block: 128 };
+        let surprise = |maxima: &[f64]| known.surprise(50.0, maxima.iter().copied());
+        let extrapolated = 256f64.ln() + 40.0 / (1.0 + 2.0 / 40.0);
+        let recurring = (40.0 * 128.0 / 3.0f64).ln();
+        assert_eq!(surprise(&[38.0, 10.0, 60.0, 9.0]), Some(extrapolated));
+        assert_eq!(surprise(&[38.0, 10.0, 60.0, 39.0, 9.0]), Some(extrapolated));
+        assert_eq!(surprise(&[38.0, 10.0, 60.0, 9.0, 38.0]), Some(recurring));
+        assert_eq!(surprise(&[37.0, 10.0, 60.0, 9.0, 38.0]), Some(extrapolated));
     }
 }

@@ -66,10 +66,10 @@ pub(crate) struct DetectArgs {
     /// there was an alert, whatever was found of this reading.
     #[arg(long, value_name = "SERIES@TIME", conflicts_with = "json", value_parser = which)]
     explain: Option<Which>,
-    /// Write `timestamp,value,anomaly_score,alert,score` for each row, in the order of the rows; for several files, to a
-    /// folder. Time and first feature are as they stand there; anomaly_score is the first rule's, from 0, with its
+    /// Write `timestamp,value,anomaly_score,alert,score,series` for each row, in the order of the rows; for several files,
+    /// to a folder. Time and first feature are as they stand there; anomaly_score is the first rule's, from 0, with its
     /// threshold at 0.5, to 1; alert is 1 where people are told that something is wrong; score is the detector's own,
-    /// empty while it learns.
+    /// empty while it learns; series is empty where the row is none.
     #[arg(long, value_name = "CSV")]
     scores: Option<PathBuf>,
     /// Write the rows that cannot be judged to this file, as JSON lines, with the reason.

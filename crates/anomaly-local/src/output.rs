@@ -9,7 +9,7 @@ use crate::detect::DetectError;
 use crate::input::Source;
 
 /// The first line of a file of scores.
-const SCORES_HEADER: &str = "timestamp,value,anomaly_score,alert,score";
+const SCORES_HEADER: &str = "timestamp,value,anomaly_score,alert,score,series";
 
 /// A file that is written line by line.
 #[derive(Debug)]

@@ -73,18 +73,19 @@ fn scores_have_a_row_for_each_row() {
     assert_eq!(said.code, 1, "{}", said.stderr);
     let scores = bench.get("scores.csv");
     let mut found = scores.lines();
-    assert_eq!(found.next(), Some("timestamp,value,anomaly_score,alert,score"));
+    assert_eq!(found.next(), Some("timestamp,value,anomaly_score,alert,score,series"));
     let found: Vec<&str> = found.collect();
     assert_eq!(found.len(), lines.len());
-    assert_eq!(found[0], format!("{},0,0,", first_two(&lines[0])));
-    assert_eq!(found[150], "2026-01-01T00:02:30Z,n/a,0,0,");
-    assert_eq!(found[151], "\"odd, quoted\",1,0,0,");
+    assert_eq!(found[0], format!("{},0,0,,web", first_two(&lines[0])));
+    assert_eq!(found[150], "2026-01-01T00:02:30Z,n/a,0,0,,");
+    assert_eq!(found[151], "\"odd, quoted\",1,0,0,,");
     let mut fired = 0;
     for (line, row) in found.iter().zip(&lines).skip(152) {
         let cells: Vec<&str> = line.split(',').collect();
         assert_eq!(cells[..2].join(","), first_two(row));
         let anomaly_score: f64 = cells[2].parse().expect("a number");
         assert!((0.0..=1.0).contains(&anomaly_score), "{line}");
+        assert_eq!(cells[5], "web");
         assert!(cells[3] == "0" || anomaly_score >= 0.5, "{line}");
         fired += usize::from(cells[3] == "1");
     }
@@ -167,7 +168,7 @@ fn json_lines_with_nested_fields() {
         "web.jsonl --config fixed.toml --time /meta/at --series who --value /m/ms --scores scores.csv",
     );
     assert!(said.stdout.starts_with("CRITICAL h1: slow at 2023-11-14T22:13:29Z\n"), "{}", said.stdout);
-    assert_eq!(bench.get("scores.csv").lines().nth(10), Some("1700000009,500,0.8333333333333334,1,"));
+    assert_eq!(bench.get("scores.csv").lines().nth(10), Some("1700000009,500,0.8333333333333334,1,,h1"));
 }
 
 #[test]

@@ -400,7 +400,9 @@ impl<'r> Run<'r> {
             let Verdict { anomaly_score, told, score } = verdict;
             let score = score.map_or_else(String::new, |score| score.to_string());
             let (timestamp, value) = (output::cell(&line.timestamp), output::cell(&line.value));
-            scores.line(&format!("{timestamp},{value},{anomaly_score},{},{score}", u8::from(told)))?;
+            let series = output::cell(line.series.as_ref().map_or("", SeriesId::as_str));
+            let told = u8::from(told);
+            scores.line(&format!("{timestamp},{value},{anomaly_score},{told},{score},{series}"))?;
         }
         Ok(())
     }

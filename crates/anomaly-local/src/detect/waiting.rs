@@ -18,8 +18,8 @@ pub(crate) struct Line {
     number: u64,
     pub(crate) timestamp: String,
     pub(crate) value: String,
-    /// Whose reading it is; known where it may have to wait.
-    series: Option<SeriesId>,
+    /// Whose reading it is; that of a row that is none nobody knows.
+    pub(crate) series: Option<SeriesId>,
     verdict: Option<Verdict>,
 }
 

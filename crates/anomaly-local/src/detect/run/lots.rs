@@ -27,7 +27,7 @@ pub(super) struct Open {
     pub(super) number: u64,
     pub(super) timestamp: String,
     pub(super) value: String,
-    /// Whose reading it is; known where it may have to wait.
+    /// Whose reading it is; known where the row is kept.
     pub(super) series: Option<SeriesId>,
     pub(super) bytes: Vec<u8>,
     /// Where it stands in its input.
@@ -224,8 +224,7 @@ impl Reader {
     /// A row that is about to be judged, and its reading.
     fn opened(&self, row: Row) -> (Open, Option<Reading>) {
         let Row { number, timestamp, value, outcome, bytes, place, .. } = row;
-        let waits = self.terms.policy.event_time().is_some();
-        let series = outcome.as_ref().ok().filter(|_| waits).map(|reading| reading.series.clone());
+        let series = outcome.as_ref().ok().filter(|_| self.keeps_lines).map(|reading| reading.series.clone());
         let (read, reading) = match outcome {
             Ok(reading) => (Ok(reading.position.clone()), Some(reading)),
             Err(rejected) => (Err(rejected), None),

@@ -4,6 +4,7 @@ mod alerts;
 mod bad_input;
 #[path = "../bench/mod.rs"]
 mod bench;
+mod documents;
 mod event_time;
 mod files;
 mod findings;

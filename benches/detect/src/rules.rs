@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anomaly_core::alert::Transition;
 use anomaly_core::classify::{Policy, SeriesState, classify};
-use anomaly_core::config::{Band, Config, Model, ModelKind, Rule, Severity};
+use anomaly_core::config::{Config, Model, ModelKind, Rule};
 use anomaly_core::position::{Position, Sequence};
 use anomaly_core::reading::{Reading, Scored, SeriesId};
 use anomaly_core::time::Timestamp;
@@ -80,8 +80,8 @@ fn policy(what: &str, method: &str, (hold, clear, quiet): (&str, &str, Option<&s
         r#"{{"on":"{on}","method":{{{method}}},"direction":"{direction}","for":"{hold}","clear":{{"for":"{clear}"}}{quiet}}}"#
     ))?;
     if OF_STREAMING.contains(&method) {
-        rule.severity =
-            vec![Band { at: 1.0, level: Severity::Warning }, Band { at: 1.6, level: Severity::Critical }];
+        let of_embedded = Config::from_toml("[model]\nkind = \"embedded\"\n")?;
+        rule.severity.clone_from(&of_embedded.rules.first().context("a default rule")?.severity);
     }
     Ok(Policy::new(&Config { rules: vec![rule], ..Config::default() }, &["value".to_owned()]))
 }

@@ -3,7 +3,8 @@
 //! How right: every detector goes over the public half of the Numenta Anomaly Benchmark, which lies beside
 //! the project and is no part of it, reading by reading, with one configuration for all series and a
 //! threshold of 0.5; the judge that lies there too makes the table. What it finds in series of several features, made
-//! here, and how often there is an alarm where nothing happens. How quick: readings a second of one core, ours, `krcf` and Python's `rrcf`, in one run.
+//! here, and how often there is an alarm where nothing happens. How quick: readings a second of one core, ours, `krcf`
+//! and Python's `rrcf`, in one run.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

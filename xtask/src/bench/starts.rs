@@ -19,7 +19,7 @@ type Windows = BTreeMap<String, Vec<[String; 2]>>;
 /// Writes the series and windows of `nab` into `to`, without their first `start` rows and with `pace` readings as one.
 ///
 /// # Errors
-/// If a series has no such window's rows, or cannot be read or written.
+/// If a window does not lie on rows of its series, or one cannot be read or written.
 pub(super) fn write(nab: &Path, to: &Path, start: usize, pace: usize) -> Result<()> {
     let windows: Windows = serde_json::from_str(&fs::read_to_string(nab.join("windows.json"))?)?;
     let mut moved = Windows::new();
